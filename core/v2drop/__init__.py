@@ -1,0 +1,47 @@
+"""v2drop: stock vision-language models made faster by dropping vision tokens that have stopped changing."""
+
+from .adapter import Adapter, ModelDimensions, VisionLayout
+from .attachment import Attachment, attach
+from .cost import Cost
+from .dropper import ProgressiveDropper
+from .errors import (
+    AlreadyAttachedError,
+    CacheError,
+    MethodError,
+    MetricError,
+    ScheduleError,
+    UnsupportedModelError,
+    V2DropError,
+    VisionMaskError,
+)
+from .registry import get_adapter, registered_adapters
+from .report import DropReport
+from .rows import Rows
+from .schedule import Schedule, Stage
+from .variation import token_variation
+
+__version__ = "0.1.0"
+__all__ = [
+    "Adapter",
+    "AlreadyAttachedError",
+    "Attachment",
+    "CacheError",
+    "Cost",
+    "DropReport",
+    "MethodError",
+    "MetricError",
+    "ModelDimensions",
+    "ProgressiveDropper",
+    "Rows",
+    "Schedule",
+    "ScheduleError",
+    "Stage",
+    "UnsupportedModelError",
+    "V2DropError",
+    "VisionLayout",
+    "VisionMaskError",
+    "attach",
+    "get_adapter",
+    "registered_adapters",
+    "token_variation",
+]

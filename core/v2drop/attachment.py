@@ -1,0 +1,218 @@
+"""Attaching the method to a stock model: forward hooks on the inner model and its decoder layers, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from .adapter import Adapter
+from .chunk import Chunk
+from .dropper import ProgressiveDropper
+from .errors import AlreadyAttachedError, MethodError, ScheduleError, VisionMaskError
+from .memory import Memory
+from .registry import get_adapter, unwrap
+from .report import ChunkTrace, DropReport
+from .schedule import READ_ON, Schedule
+from .variation import check_metric
+
+METHODS = ("v2drop",)
+_CHUNK = "v2drop_chunk"  # the keyword argument in which a forward call carries its state to the decoder layers
+
+
+def attach(
+    model: nn.Module,
+    schedule: Schedule | None = None,
+    *,
+    retained: float | None = None,
+    method: str = "v2drop",
+    metric: str = "l2",
+    adapter: Adapter | None = None,
+) -> Attachment:
+    """Make a stock vision-language model drop vision tokens, until detached.
+
+    Args:
+        model: a transformers model that an adapter serves, also inside PEFT or torch.compile.
+        schedule: when to drop and how many stay.
+        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers, cut at the paper's
+            relative depths (`Schedule.for_budget`).
+        method: how tokens are scored; "v2drop".
+        metric: distance between two layers' inputs: "l2", "l1" or "cosine".
+        adapter: what knows the model's insides; by default the installed one for its model type.
+
+    Returns:
+        The attachment, live at once; use it as a context manager or call `detach()`.
+
+    Raises:
+        UnsupportedModelError: no adapter serves the model.
+        ScheduleError: both or neither of schedule and retained, or a schedule that does not fit the model's depth.
+        MethodError, MetricError: an unknown method or metric.
+        AlreadyAttachedError: v2drop is attached to this model already.
+    """
+    adapter = adapter or get_adapter(model)
+    bare = unwrap(model)
+    depth = len(adapter.decoder_layers(bare))
+    if (schedule is None) == (retained is None):
+        raise ScheduleError(
+            f"schedule={schedule!r} and retained={retained!r}: pass one of the two, for example retained=0.333; {READ_ON}"
+        )
+    if schedule is None:
+        assert retained is not None
+        schedule = Schedule.for_budget(depth, retained)
+    if not isinstance(schedule, Schedule):
+        raise ScheduleError(f"schedule={schedule!r}: pass a v2drop.Schedule, or a budget as retained=...; {READ_ON}")
+    schedule.check_depth(depth)
+    if method not in METHODS:
+        raise MethodError(f"unknown method {method!r}: use one of {', '.join(METHODS)}; see README, 'Methods'")
+    check_metric(metric)
+    return Attachment(bare, schedule, adapter, metric)
+
+
+class Attachment:
+    """v2drop on one model. Made by `attach`; a context manager that detaches on leaving.
+
+    Attributes:
+        schedule: the stages in force.
+        report: DropReport of the last chunk that held vision tokens, None before one. It survives `detach`.
+    """
+
+    def __init__(self, model: nn.Module, schedule: Schedule, adapter: Adapter, metric: str) -> None:
+        self.schedule = schedule
+        self._model, self._adapter, self._metric = model, adapter, metric
+        self._vision_mask: Tensor | None = None
+        self._trace: ChunkTrace | None = None
+        inner, layers = adapter.inner_model(model), adapter.decoder_layers(model)
+        if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
+            raise AlreadyAttachedError(
+                f"v2drop is attached to this {type(model).__name__} already: detach() the first attachment, or leave its "
+                "with block; see README, 'In Python'"
+            )
+        self._depth = len(layers)
+        self._dimensions = adapter.dimensions(model)
+        self._arguments = list(inspect.signature(inner.forward).parameters)
+        self._hooks = [
+            inner.register_forward_pre_hook(self._before_model, with_kwargs=True),
+            inner.register_forward_hook(self._after_model, with_kwargs=True),
+        ]
+        for layer, module in enumerate(layers):
+            self._hooks.append(module.register_forward_pre_hook(partial(_before_layer, layer), with_kwargs=True))
+
+    def __enter__(self) -> Attachment:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.detach()
+
+    def detach(self) -> None:
+        """Restore the model. Calling it again does nothing."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+    @property
+    def report(self) -> DropReport | None:
+        """What was dropped in the last chunk that held vision tokens."""
+        return None if self._trace is None else DropReport(self._trace, self._dimensions)
+
+    @property
+    def vision_mask(self) -> Tensor | None:
+        """Assign a bool [B, S] before a call whose vision tokens cannot be found, such as one with `inputs_embeds`.
+
+        It serves that one call. Its rows may be samples before generate() multiplied them for beams.
+        """
+        return self._vision_mask
+
+    @vision_mask.setter
+    def vision_mask(self, mask: Tensor | None) -> None:
+        self._vision_mask = mask
+
+    def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
+        chunk = self._start(inputs)
+        return None if chunk is None else (args, {**kwargs, _CHUNK: chunk})
+
+    def _start(self, inputs: Mapping[str, Any]) -> Chunk | None:
+        """The state of a forward call; None where it has nothing to drop and nothing was dropped before."""
+        ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), inputs.get("past_key_values")
+        given = ids if ids is not None else embeds
+        if given is None:
+            return None  # the stock model says what is missing
+        batch, length = given.shape[:2]
+        past = cache.get_seq_length() if cache is not None else 0
+        memory = Memory.of(cache) if past else Memory()  # a cache that was reset holds nothing that was dropped
+        memory.check(past, batch)
+        dropper = self._start_dropping(inputs, batch, length, past)
+        if dropper is None and not memory.held:
+            return None
+        attention = self._adapter.attention(self._model)
+        return Chunk(self._adapter, dropper, memory, past, length, self._depth, attention)
+
+    def _start_dropping(self, inputs: Mapping[str, Any], batch: int, length: int, past: int) -> ProgressiveDropper | None:
+        assigned, self._vision_mask = self._vision_mask, None
+        has_media = any(_given(inputs.get(name)) for name in self._adapter.media_inputs)
+        if assigned is not None:
+            vision_mask = _fit(assigned, batch, length)
+        elif past and length == 1 and not has_media:
+            return None  # a decode step: a placeholder's id here was emitted by the model
+        else:
+            vision_mask = self._adapter.vision_mask(self._model, inputs)
+        dropper = None
+        if vision_mask is not None:
+            real = _padding(inputs.get("attention_mask"), length)
+            dropper = ProgressiveDropper(self.schedule, vision_mask, attention_mask=real, metric=self._metric)
+        if dropper is None or not any(dropper.vision_counts):
+            if has_media:
+                raise VisionMaskError(
+                    "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
+                    "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
+                )
+            return None
+        return dropper
+
+    def _after_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        chunk = kwargs.get(_CHUNK)
+        if chunk is None or chunk.dropper is None:
+            return None
+        restored = chunk.finish(output[0])
+        self._trace = chunk.trace()
+        if isinstance(output, tuple):
+            return (restored, *output[1:])
+        output["last_hidden_state"] = restored
+        return output
+
+
+def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    chunk = kwargs.pop(_CHUNK, None)
+    if chunk is None:
+        return None
+    if args:
+        return (chunk.before_layer(layer, args[0], kwargs), *args[1:]), kwargs
+    kwargs["hidden_states"] = chunk.before_layer(layer, kwargs["hidden_states"], kwargs)
+    return args, kwargs
+
+
+def _given(media: Any) -> bool:
+    """Whether an argument carries media: a tensor, or a non-empty dict of features by modality."""
+    return any(value is not None for value in media.values()) if isinstance(media, dict) else media is not None
+
+
+def _fit(mask: Tensor, batch: int, length: int) -> Tensor:
+    """The assigned vision mask, its rows repeated as generate() repeats samples for beams. Raises VisionMaskError."""
+    fits = isinstance(mask, Tensor) and mask.ndim == 2 and mask.shape[1] == length and mask.shape[0] > 0
+    if not fits or batch % mask.shape[0]:
+        found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise VisionMaskError(
+            f"vision_mask is {found} but the call has {batch} samples of {length} tokens: assign a bool tensor "
+            f"[{batch}, {length}]; see README, 'Limits'"
+        )
+    return mask.repeat_interleave(batch // mask.shape[0], dim=0)
+
+
+def _padding(attention_mask: Any, length: int) -> Tensor | None:
+    """The chunk's columns of a [B, past + S] padding mask; None where padding cannot be told from what was passed."""
+    if isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
+        return attention_mask[:, -length:]
+    return None

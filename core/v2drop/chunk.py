@@ -1,0 +1,113 @@
+"""One forward call's way through the decoder layers of a stock model: rows, masks, rotary embeddings and keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .adapter import Adapter
+from .dropper import ProgressiveDropper
+from .errors import UnsupportedModelError
+from .masks import shorten_mask
+from .memory import Memory, latest
+from .report import ChunkTrace
+from .rows import Rows
+
+
+class Chunk:
+    """The state of one forward call. It travels with the call as a keyword argument, so nothing is left behind.
+
+    Args:
+        dropper: what drops vision tokens; None in a chunk without any.
+        memory: what earlier chunks left in the cache.
+        past: positions that the cache holds.
+        length: columns of this chunk.
+        num_layers: decoder layers of the model.
+        attention: transformers' name of the attention implementation.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        dropper: ProgressiveDropper | None,
+        memory: Memory,
+        past: int,
+        length: int,
+        num_layers: int,
+        attention: str,
+    ) -> None:
+        self.dropper = dropper
+        self._adapter, self._memory, self._past, self._length = adapter, memory, past, length
+        self._num_layers, self._attention = num_layers, attention
+        self._starts = {*memory.held, *(dropper.stage_layers if dropper is not None else ())}
+        self._keys: Rows | None = None
+        self._replaced: dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._cache: Any = None
+        self._element_size = 0
+        self._queries_per_layer: list[int] = []
+        self._keys_per_layer: list[int] = []
+
+    def before_layer(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        """Shorten a decoder layer's input [B, Q, H], and in place the keyword arguments that run over positions."""
+        rows = None
+        if self.dropper is not None:
+            hidden_states = self.dropper.before_layer(layer, hidden_states)
+            rows = self.dropper.rows
+            self._trace(layer, hidden_states, kwargs)
+        if layer in self._starts:
+            self._keys = self._memory.keys(layer, self._past, self._length, rows)
+            self._replaced.clear()
+        if self._keys is not None:
+            kwargs.update(self._shortened(kwargs, rows, self._keys))
+        return hidden_states
+
+    def _shortened(self, kwargs: dict[str, Any], rows: Rows | None, keys: Rows) -> dict[str, Any]:
+        """The replaced arguments, computed once for all layers that are handed the same ones."""
+        mask, rotary = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
+        key = (id(mask), id(rotary))
+        if key not in self._replaced:
+            short = {"attention_mask": shorten_mask(mask, rows, keys, self._length, self._attention)}
+            if rows is not None:
+                short |= self._adapter.gather_rotary(kwargs, rows.index)
+            self._replaced[key] = short, {"mask": mask, "rotary": rotary}  # held, so that no other object takes its id
+        return self._replaced[key][0]
+
+    def _trace(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> None:
+        self._cache = kwargs.get("past_key_values")
+        self._element_size = hidden_states.element_size()
+        held = latest(self._memory.held, layer)
+        before = self._past if held is None else held.index.shape[1] + self._past - self._memory.length
+        self._queries_per_layer.append(hidden_states.shape[1])
+        self._keys_per_layer.append(before + hidden_states.shape[1])
+
+    def finish(self, hidden_states: Tensor) -> Tensor:
+        """The language model's output in its stock shape; what the next chunk must know goes onto the cache.
+
+        Raises:
+            UnsupportedModelError: the model did not carry the chunk to every decoder layer.
+        """
+        if self.dropper is None:
+            return hidden_states
+        if len(self._queries_per_layer) != self._num_layers:
+            raise UnsupportedModelError(
+                f"{len(self._queries_per_layer)} of {self._num_layers} decoder layers took part: the model must pass "
+                "keyword arguments on to its decoder layers, each running once; see CONTRIBUTING.md"
+            )
+        if self._cache is not None and self.dropper.rows is not None:
+            self._memory.extended(self._past, self._length, self.dropper.kept).store(self._cache)
+        return self.dropper.restore(hidden_states)
+
+    def trace(self) -> ChunkTrace:
+        """What the report is built from. Only for a chunk with vision tokens."""
+        assert self.dropper is not None
+        return ChunkTrace(
+            vision_mask=self.dropper.vision_mask,
+            kept=self.dropper.kept,
+            vision_counts=self.dropper.vision_counts,
+            alive=self.dropper.alive,
+            past=self._past,
+            keys=self._keys_per_layer,
+            queries=self._queries_per_layer,
+            element_size=self._element_size,
+        )

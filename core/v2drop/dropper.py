@@ -1,0 +1,145 @@
+"""V2Drop over plain tensors: no model, no hooks, usable in anybody's layer loop.
+
+    dropper = ProgressiveDropper(schedule, vision_mask)
+    for layer, block in enumerate(blocks):
+        hidden = dropper.before_layer(layer, hidden)
+        hidden = block(hidden, dropper.gather(cos), dropper.gather(sin), ...)
+    hidden = dropper.restore(hidden)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import VisionMaskError
+from .rows import Rows
+from .schedule import Schedule, Stage
+from .selection import keep_highest
+from .variation import check_metric, token_variation
+
+
+class ProgressiveDropper:
+    """One chunk's way through the layers: scores vision tokens at each stage and drops the ones that changed least.
+
+    Args:
+        schedule: the stages.
+        vision_mask: bool [B, S], True where a column holds an image or video feature.
+        attention_mask: [B, S], zero (or False) at padding; None if there is none. Padding is never a candidate and
+            leaves with the first tokens that are dropped.
+        metric: see `token_variation`.
+
+    A sample's last real token is never a candidate, because the next token is predicted from it. Making one reads the
+    device once, for the counts; nothing afterwards does.
+
+    Attributes:
+        rows: the columns that are left, or None while that is all of them.
+        kept: by layer of the stages passed, the rows right after it (None: all columns).
+        alive: by layer of the stages passed, vision tokens left in each sample.
+        vision_counts: vision tokens of each sample.
+
+    Raises:
+        VisionMaskError: a mask that is not bool [B, S], or two masks that differ in shape.
+        MetricError: unknown metric.
+    """
+
+    def __init__(
+        self, schedule: Schedule, vision_mask: Tensor, *, attention_mask: Tensor | None = None, metric: str = "l2"
+    ) -> None:
+        check_metric(metric)
+        real = check_masks(vision_mask, attention_mask)
+        self.schedule, self.metric = schedule, metric
+        self.length = vision_mask.shape[1]
+        self.vision_mask = vision_mask & real
+        columns = torch.arange(self.length, device=real.device)
+        last_real = (columns * real).argmax(dim=1, keepdim=True)
+        self._candidates = self.vision_mask & (columns != last_real)
+        self._real = real
+        counts = torch.stack([self.vision_mask.sum(1), self._candidates.sum(1), real.sum(1)]).tolist()  # the one read
+        self.vision_counts: list[int] = counts[0]
+        self._candidate_counts: list[int] = counts[1]
+        self._dropped = [0] * len(self.vision_counts)
+        self._real_counts: list[int] = counts[2]
+        self._stages = {stage.layer: stage for stage in schedule.stages}
+        self._previous: Tensor | None = None
+        self.rows: Rows | None = None
+        self.kept: dict[int, Rows | None] = {}
+        self.alive: dict[int, list[int]] = {}
+
+    @property
+    def stage_layers(self) -> tuple[int, ...]:
+        """Layers before which something may be dropped."""
+        return tuple(self._stages)
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether any sample has a token that may be dropped."""
+        return any(self._candidate_counts)
+
+    def before_layer(self, layer: int, hidden_states: Tensor) -> Tensor:
+        """Call before each decoder layer, in order, with its input [B, Q, H]; returns what is left of it.
+
+        `hidden_states` of the layer before a stage is held until that stage, and no longer.
+        """
+        stage = self._stages.get(layer)
+        if stage is not None:
+            hidden_states = self._drop(stage, hidden_states)
+            self.kept[layer] = self.rows
+            self.alive[layer] = [total - dropped for total, dropped in zip(self.vision_counts, self._dropped, strict=True)]
+        self._previous = hidden_states if layer + 1 in self._stages and self.has_candidates else None
+        return hidden_states
+
+    def _drop(self, stage: Stage, hidden_states: Tensor) -> Tensor:
+        alive = self._candidate_counts
+        staying = [self.schedule.keep_count(stage, n) for n in alive]
+        previous, self._previous = self._previous, None
+        if staying == alive:
+            return hidden_states
+        if previous is None:
+            raise RuntimeError(
+                f"before_layer({stage.layer}) came without before_layer({stage.layer - 1}): call it before every layer, "
+                "in order, because a stage compares two layers' inputs"
+            )
+        scores = token_variation(hidden_states, previous, self.metric)
+        keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
+        dropping = [before - after for before, after in zip(alive, staying, strict=True)]
+        self._real_counts = [real - count for real, count in zip(self._real_counts, dropping, strict=True)]
+        self._dropped = [before + count for before, count in zip(self._dropped, dropping, strict=True)]
+        selected = Rows.select(keep, self._real_counts)
+        self._candidate_counts = staying
+        self._candidates = self._still(self._candidates, selected)
+        self._real = self._still(self._real, selected)
+        self.rows = selected.within(self.rows)
+        return selected.gather(hidden_states)
+
+    @staticmethod
+    def _still(mask: Tensor, selected: Rows) -> Tensor:
+        mask = mask.gather(1, selected.index)
+        return mask if selected.valid is None else mask & selected.valid
+
+    def gather(self, tensor: Tensor, dim: int = 1) -> Tensor:
+        """The rows that are left of a tensor over original columns, such as rotary embeddings; see `Rows.gather`."""
+        return tensor if self.rows is None else self.rows.gather(tensor, dim)
+
+    def restore(self, hidden_states: Tensor) -> Tensor:
+        """The last layer's output [B, Q, H] at its original columns [B, S, H], with zeros at dropped ones."""
+        return hidden_states if self.rows is None else self.rows.scatter(hidden_states, self.length)
+
+
+def check_masks(vision_mask: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Check both masks and return where the real tokens are, bool [B, S]. Raises VisionMaskError."""
+    if not isinstance(vision_mask, Tensor) or vision_mask.dtype != torch.bool or vision_mask.ndim != 2:
+        found = f"{vision_mask.dtype} {list(vision_mask.shape)}" if isinstance(vision_mask, Tensor) else vision_mask
+        raise VisionMaskError(f"vision mask is {found!r}: it is a bool tensor [batch, sequence]; see README, 'Limits'")
+    if attention_mask is None:
+        return torch.ones_like(vision_mask)
+    if attention_mask.shape != vision_mask.shape:
+        raise VisionMaskError(
+            f"attention mask is {list(attention_mask.shape)} but the vision mask is {list(vision_mask.shape)}: both run "
+            "over the columns of this chunk; see README, 'Limits'"
+        )
+    return attention_mask.to(vision_mask.device).bool()
+
+

@@ -1,0 +1,35 @@
+"""Everything that v2drop raises on purpose. Each message quotes the offending value and says what would be right."""
+
+from __future__ import annotations
+
+
+class V2DropError(Exception):
+    """Base of all errors that v2drop raises on purpose."""
+
+
+class UnsupportedModelError(V2DropError, TypeError):
+    """No adapter serves this model, or it is not a model at all."""
+
+
+class ScheduleError(V2DropError, ValueError):
+    """A schedule, stage, budget or preset that cannot be, or that does not fit the model."""
+
+
+class MetricError(V2DropError, ValueError):
+    """An unknown metric."""
+
+
+class MethodError(V2DropError, ValueError):
+    """An unknown method."""
+
+
+class AlreadyAttachedError(V2DropError, RuntimeError):
+    """v2drop is attached to this model already."""
+
+
+class VisionMaskError(V2DropError, ValueError):
+    """A vision mask of the wrong type or shape, or pictures without vision tokens."""
+
+
+class CacheError(V2DropError, RuntimeError):
+    """A cache whose contents do not fit what v2drop remembers about it."""

@@ -1,0 +1,62 @@
+"""Attention masks for shortened rows: the stock mask's rows and columns, less the fillers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .rows import Rows
+
+
+def shorten_mask(mask: Tensor | None, queries: Rows | None, keys: Rows, length: int, attention: str) -> Tensor | None:
+    """The stock attention mask of a chunk, for the queries and keys that are left.
+
+    Args:
+        mask: what the stock model passes to its layers: bool or additive float [B or 1, heads or 1, Q, K], a
+            [B, K] mask of real keys (flash attention), or None: causal attention without padding.
+        queries: the rows that are left of the chunk; None: all of its columns.
+        keys: the positions among the K that this layer holds, the chunk's own last.
+        length: Q, the chunk's columns before any were dropped.
+        attention: transformers' name of the attention implementation; it decides the form of a mask made from None.
+
+    Returns:
+        The mask in the same form. No query attends to a filler, except a filler to itself, so that its softmax is
+        never empty. None stays None unless there are fillers.
+    """
+    if mask is None:
+        if keys.valid is None:
+            return None
+        if "flash" in attention:
+            return keys.valid
+        mask = _causal(keys, length if queries is None else queries.index.shape[1])
+    elif mask.ndim == 2:
+        short = keys.gather(mask)
+        return short if keys.valid is None else short * keys.valid.to(short.device, short.dtype)
+    else:
+        mask = _select(mask if queries is None else _select(mask, queries.index, 2), keys.index, 3)
+    return mask if keys.valid is None else _hide_fillers(mask, queries, keys.valid.to(mask.device))
+
+
+def _causal(keys: Rows, own: int) -> Tensor:
+    """bool [B, 1, Q, K]: keys at or before the query's position, the queries being the last `own` keys."""
+    return (keys.index[:, None, None, :] <= keys.index[:, None, -own:, None])
+
+
+def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:
+    """Rows (dim 2) or columns (dim 3) [B, N] of a mask, one sample at a time because that copies runs of memory."""
+    index = index.to(mask.device)
+    if index.shape[0] == 1:
+        return mask.index_select(dim, index[0])
+    samples = mask.expand(index.shape[0], -1, -1, -1).unbind(0)
+    return torch.stack([sample.index_select(dim - 1, columns) for sample, columns in zip(samples, index, strict=True)])
+
+
+def _hide_fillers(mask: Tensor, queries: Rows | None, valid_keys: Tensor) -> Tensor:
+    hidden, visible = (False, True) if mask.dtype == torch.bool else (torch.finfo(mask.dtype).min, 0.0)
+    mask = mask.masked_fill(~valid_keys[:, None, None, :], hidden)
+    if queries is None or queries.valid is None:
+        return mask
+    count, keys = queries.index.shape[1], mask.shape[3]
+    itself = torch.eye(count, dtype=torch.bool, device=mask.device)
+    itself = torch.cat([itself.new_zeros(count, keys - count), itself], dim=1)
+    return mask.masked_fill(~queries.valid.to(mask.device)[:, None, :, None] & itself, visible)

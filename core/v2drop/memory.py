@@ -1,0 +1,99 @@
+"""What must be known of a KV cache between forward calls: which positions the shortened layers still hold.
+
+It is stored on the cache object itself, so that a deep copy of the cache carries it along and nothing stays on the
+model. Positions count from the cache's start, as layer 0, which is never shortened, holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from .errors import CacheError
+from .rows import Rows
+
+_ATTRIBUTE = "_v2drop_memory"
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Positions held by the layers from each stage on, for the first `length` positions of a cache.
+
+    Later positions (decode steps, text turns) are held by every layer, so a chunk that drops nothing writes nothing.
+
+    Attributes:
+        length: how many positions are described.
+        held: by the first layer that it is true of, the positions that layers hold; earlier layers hold all.
+    """
+
+    length: int = 0
+    held: Mapping[int, Rows] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cache: Any) -> Memory:
+        """What is remembered about this cache (or None); an empty memory if nothing was ever dropped from it."""
+        return getattr(cache, _ATTRIBUTE, None) or cls()
+
+    def store(self, cache: Any) -> None:
+        """Remember this on the cache."""
+        setattr(cache, _ATTRIBUTE, self)
+
+    def check(self, past: int, batch: int) -> None:
+        """Raise CacheError unless a cache of `past` positions and `batch` samples is still the one described."""
+        if not self.held:
+            return
+        if past < self.length:
+            raise CacheError(
+                f"the cache holds {past} positions but vision tokens were dropped among its first {self.length}: "
+                "a cache can be cropped back to the end of the prompt, not into it; start with a new cache"
+            )
+        filled = next(iter(self.held.values())).index.shape[0]
+        if filled != batch:
+            raise CacheError(
+                f"the cache was filled by a batch of {filled} and this call has {batch} samples: samples cannot be "
+                "added to or taken from a cache that vision tokens were dropped from; start with a new cache"
+            )
+
+    def keys(self, layer: int, past: int, chunk: int, rows: Rows | None) -> Rows | None:
+        """Positions that a layer holds after a chunk of `chunk` columns, shortened to `rows`; None: all of them."""
+        before = latest(self.held, layer)
+        if before is None and rows is None:
+            return None
+        like = before.index if before is not None else rows.index  # type: ignore[union-attr]
+        parts = [_every(0, past, like)] if before is None else [before, _every(self.length, past, like)]
+        parts.append(_every(past, past + chunk, like) if rows is None else Rows(rows.index + past, rows.valid))
+        return _join([part for part in parts if part.index.shape[1]])
+
+    def extended(self, past: int, chunk: int, kept: Mapping[int, Rows | None]) -> Memory:
+        """This memory after a chunk of `chunk` columns behind `past` positions, shortened at each stage as in `kept`."""
+        held = {}
+        for layer in sorted({*self.held, *kept}):
+            keys = self.keys(layer, past, chunk, latest(kept, layer))
+            if keys is not None:
+                held[layer] = keys
+        return Memory(past + chunk, held)
+
+
+def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:
+    """The entry of the last layer up to `layer`; None if there is none."""
+    layers = [key for key in by_layer if key <= layer]
+    return by_layer[max(layers)] if layers else None
+
+
+def _every(start: int, stop: int, like: Tensor) -> Rows:
+    return Rows(torch.arange(start, stop, device=like.device).expand(like.shape[0], -1), None)
+
+
+def _join(parts: list[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    index = torch.cat([part.index for part in parts], dim=1)
+    if all(part.valid is None for part in parts):
+        return Rows(index, None)
+    valid = [torch.ones_like(part.index, dtype=torch.bool) if part.valid is None else part.valid for part in parts]
+    return Rows(index, torch.cat(valid, dim=1))

@@ -1,0 +1,57 @@
+"""Which adapters are installed: the entry-point group ``v2drop.adapters``, whose names are transformers' model types."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from torch import nn
+
+from .adapter import Adapter
+from .errors import UnsupportedModelError
+
+GROUP = "v2drop.adapters"
+
+
+def registered_adapters() -> dict[str, EntryPoint]:
+    """The installed adapters by model type; nothing is imported until an entry point's `load()`."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+
+
+def get_adapter(model: Any) -> Adapter:
+    """The adapter that serves a model.
+
+    Raises:
+        UnsupportedModelError: not a model, or no adapter is registered for its `config.model_type`.
+    """
+    bare = unwrap(model)
+    model_type = getattr(getattr(bare, "config", None), "model_type", None)
+    if not isinstance(bare, nn.Module) or model_type is None:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} is not a transformers model: pass a vision-language model such as "
+            "LlavaForConditionalGeneration; see README, 'Supported models'"
+        )
+    known = registered_adapters()
+    if model_type not in known:
+        raise UnsupportedModelError(
+            f"no adapter for model type {model_type!r} ({type(bare).__name__}): there are {', '.join(known) or 'none'}. "
+            "CONTRIBUTING.md shows how to add one"
+        )
+    adapter = known[model_type].load()()
+    if not isinstance(adapter, Adapter):
+        raise UnsupportedModelError(
+            f"entry point {known[model_type].value!r} of model type {model_type!r} is not a v2drop.Adapter class; "
+            "see CONTRIBUTING.md"
+        )
+    return adapter
+
+
+def unwrap(model: Any) -> Any:
+    """The transformers model inside the wrappers that carry its forward calls: torch.compile and PEFT."""
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        else:
+            return model

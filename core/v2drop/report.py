@@ -1,0 +1,130 @@
+"""What was dropped in one chunk, and what that saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .adapter import ModelDimensions
+from .cost import Cost, layer_flops, layer_kv_bytes
+from .memory import latest
+from .rows import Rows
+
+
+@dataclass(frozen=True)
+class ChunkTrace:
+    """What a forward call leaves behind for its report. Small: masks and indices, no hidden states.
+
+    Attributes:
+        vision_mask: bool [B, S], the chunk's vision tokens.
+        kept: rows after each stage's layer; None: all columns.
+        alive: vision tokens of each sample after each stage's layer.
+        past: positions that the cache held before the chunk.
+        keys: how many keys each layer holds after the chunk, fillers included.
+        queries: how many rows each layer processed, fillers included.
+        element_size: bytes of one number of the cache.
+    """
+
+    vision_mask: Tensor
+    kept: Mapping[int, Rows | None]
+    vision_counts: list[int]
+    alive: Mapping[int, list[int]]
+    past: int
+    keys: list[int]
+    queries: list[int]
+    element_size: int
+
+
+class DropReport:
+    """What was dropped in the last chunk that held vision tokens. Built when read; prints as a table."""
+
+    def __init__(self, trace: ChunkTrace, dimensions: ModelDimensions) -> None:
+        self._trace, self._dimensions = trace, dimensions
+
+    @cached_property
+    def kept(self) -> dict[int, list[Tensor]]:
+        """Per stage layer and sample, positions of the vision tokens alive after the stage: int64 [n], on the CPU.
+
+        Positions are columns of the padded input, counted from the cache's start.
+        """
+        return {layer: self._kept_after(rows) for layer, rows in self._trace.kept.items()}
+
+    def _kept_after(self, rows: Rows | None) -> list[Tensor]:
+        alive = self._trace.vision_mask
+        columns = torch.arange(alive.shape[1], device=alive.device).expand_as(alive)
+        if rows is not None:
+            index = rows.index.to(alive.device)
+            alive, columns = alive.gather(1, index), index
+            if rows.valid is not None:
+                alive = alive & rows.valid.to(alive.device)
+        return [(row[mask] + self._trace.past).cpu() for row, mask in zip(columns, alive, strict=True)]
+
+    @property
+    def vision_tokens(self) -> list[int]:
+        """Vision tokens of each sample."""
+        return list(self._trace.vision_counts)
+
+    @property
+    def tokens_per_layer(self) -> list[float]:
+        """Vision tokens that each layer processed, the mean over samples."""
+        samples = len(self._trace.vision_counts)
+        return [sum(latest(self._trace.alive, layer) or self._trace.vision_counts) / samples for layer in self._layers]
+
+    @property
+    def _layers(self) -> range:
+        return range(self._dimensions.num_layers)
+
+    @property
+    def retained(self) -> float:
+        """Vision tokens alive, averaged over layers, as a share of all; pooled over samples."""
+        total = sum(self._trace.vision_counts) * self._dimensions.num_layers
+        return sum(self.tokens_per_layer) * len(self._trace.vision_counts) / total if total else 1.0
+
+    @property
+    def flops(self) -> Cost:
+        """Floating-point operations of the decoder layers for this chunk, padding and fillers included."""
+        samples, length = self._trace.vision_mask.shape
+        dense = layer_flops(self._dimensions, length, self._trace.past + length) * len(self._layers)
+        pairs = zip(self._trace.queries, self._trace.keys, strict=True)
+        dropped = sum(layer_flops(self._dimensions, queries, keys) for queries, keys in pairs)
+        return Cost(samples * dense, samples * dropped)
+
+    @property
+    def kv_bytes(self) -> Cost:
+        """Bytes of the KV cache after this chunk, padding and fillers included."""
+        samples, length = self._trace.vision_mask.shape
+        size = self._trace.element_size
+        dense = layer_kv_bytes(self._dimensions, self._trace.past + length, size) * len(self._layers)
+        dropped = sum(layer_kv_bytes(self._dimensions, keys, size) for keys in self._trace.keys)
+        return Cost(samples * dense, samples * dropped)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, ready for JSON."""
+        return {
+            "vision_tokens": self.vision_tokens,
+            "retained": self.retained,
+            "tokens_per_layer": self.tokens_per_layer,
+            "kept": {layer: [sample.tolist() for sample in samples] for layer, samples in self.kept.items()},
+            "flops": self.flops._asdict(),
+            "kv_bytes": self.kv_bytes._asdict(),
+        }
+
+    def __str__(self) -> str:
+        samples = len(self.vision_tokens)
+        lines = [f"{sum(self.vision_tokens)} vision tokens in {samples} sample{'s' * (samples > 1)}"]
+        lines += ["layers     vision tokens (mean)"]
+        starts = [0, *self._trace.kept]
+        for start, stop in zip(starts, [*starts[1:], len(self._layers)], strict=True):
+            lines.append(f"{start:>4} - {stop - 1:<4}{self.tokens_per_layer[start]:>10.1f}")
+        lines.append(f"retained   {self.retained:.1%} of the vision tokens, averaged over layers")
+        lines.append(f"FLOPs      {self.flops.dropped:.3g} of {self.flops.dense:.3g} ({self.flops.ratio:.1%})")
+        lines.append(f"KV bytes   {self.kv_bytes.dropped:.3g} of {self.kv_bytes.dense:.3g} ({self.kv_bytes.ratio:.1%})")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"DropReport(vision_tokens={self.vision_tokens}, retained={self.retained:.3f})"

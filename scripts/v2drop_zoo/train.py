@@ -1,0 +1,219 @@
+"""Train a zoo model from scratch: ``python -m v2drop_zoo.train llava``. Seeded, resumable, about half an hour.
+
+Two phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings of the
+language model (this stands in for CLIP pre-training). Then everything learns to answer, with that help fading out and
+a penalty on needless updates fading in: without it a tiny model lacks the property that V2Drop rests on, as the model
+card shows.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedTokenizerFast
+
+from .packing import IGNORED, Packed, pack
+from .questions import CELL_NAMES, KINDS
+from .recipes import CHECKPOINTS, HIDDEN, RECIPES
+from .scenes import COLOURS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train. Steps count over all processes together; pictures are per process."""
+
+    seed: int = 0
+    vision_steps: int = 700
+    steps: int = 2800
+    vision_pictures: int = 16
+    pictures: int = 5
+    questions: int = 12
+    penalty: float = 0.3
+    processes: int = 2
+    matrix_rate: float = 0.02
+    rate: float = 3e-3
+    save_every: int = 200
+
+    @property
+    def total(self) -> int:
+        return self.vision_steps + self.steps
+
+
+class Lesson(nn.Module):
+    """The model and what it is taught with; the forward pass is a training loss."""
+
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__()
+        self.model = model
+        words = ([*map(str, range(10)), "none"], [*COLOURS, "none"], list(CELL_NAMES))
+        self.words = [torch.tensor(tokenizer.convert_tokens_to_ids(group)) for group in words]
+
+    def forward(self, batch: Packed, answers: bool, patch_weight: float, penalty: float) -> dict[str, torch.Tensor]:
+        features = torch.stack(list(self.model.model.get_image_features(batch.pixel_values).pooler_output))
+        losses = {"patches": self._patch_loss(features, batch.patch_labels)}
+        losses["loss"] = patch_weight * losses["patches"]
+        if answers:
+            logits, change = self._answer(features, batch)
+            losses["answers"] = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
+            losses["change"] = change
+            losses["loss"] = losses["loss"] + losses["answers"] + penalty * change
+            losses["logits"] = logits
+        return losses
+
+    def _patch_loss(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """How badly each patch names its digit, colour and cell, by the words' own embeddings."""
+        scaled = F.normalize(features, dim=-1) * HIDDEN**0.5
+        loss = features.new_zeros(())
+        for index, words in enumerate(self.words):
+            logits = scaled @ self.model.get_input_embeddings()(words).T
+            loss = loss + F.cross_entropy(logits.flatten(0, 1), labels[..., index].flatten())
+        return loss
+
+    def _answer(self, features: torch.Tensor, batch: Packed) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [P, S, vocabulary] and how far the layers move the vision tokens, relative to their first norm."""
+        text = self.model.get_input_embeddings()(batch.input_ids)
+        vision = slice(2, 2 + features.shape[1])
+        embeds = torch.cat([text[:, :2], features, text[:, vision.stop :]], dim=1)
+        output = self.model.model.language_model(
+            inputs_embeds=embeds,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+            output_hidden_states=True,
+        )
+        inputs = torch.stack([state[:, vision] for state in output.hidden_states[:-1]])  # the last one is normalised
+        moved = (inputs[1:] - inputs[:-1]).norm(dim=-1).mean()
+        return self.model.lm_head(output.last_hidden_state), moved / inputs[0].norm(dim=-1).mean()
+
+
+def build_optimizers(lesson: Lesson, plan: Plan) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside layers, AdamW for the rest: far fewer steps than AdamW alone."""
+    matrices, rest = [], []
+    for name, parameter in lesson.named_parameters():
+        inside = ".layers." in name or "multi_modal_projector" in name
+        (matrices if inside and parameter.ndim == 2 else rest).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=0.01),
+        torch.optim.AdamW(rest, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def ramp(value: float, start: float, end: float) -> float:
+    """0 before `start`, 1 after `end`, a straight line between."""
+    return min(1.0, max(0.0, (value - start) / (end - start)))
+
+
+def learning_rate_factor(step: int, plan: Plan) -> float:
+    """Each phase warms up; the second cools down to zero over its second half."""
+    if step < plan.vision_steps:
+        return ramp(step + 1, 0, 20) * (1 - 0.8 * ramp(step, plan.vision_steps * 0.6, plan.vision_steps))
+    done = step - plan.vision_steps
+    return ramp(done + 1, 0, 100) * (1 - ramp(done, plan.steps * 0.5, plan.steps))
+
+
+def train_step(lesson: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, batch: Packed, plan: Plan):
+    answers = step >= plan.vision_steps
+    share = (step - plan.vision_steps) / plan.steps
+    patch_weight = 1 - 0.9 * ramp(share, 0.0, 0.6) if answers else 1.0
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("full_rate", group["lr"]) * learning_rate_factor(step, plan)
+    losses = lesson(batch, answers, patch_weight, plan.penalty * ramp(share, 0.3, 0.6))
+    losses["loss"].backward()
+    nn.utils.clip_grad_norm_(lesson.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return losses
+
+
+@torch.no_grad()
+def measure(lesson: Lesson, tokenizer, seed: int, pictures: int = 40) -> dict[str, float]:
+    """Teacher-forced accuracy on validation digits, over all questions and by kind."""
+    batch = pack(np.random.default_rng([seed, 99]), "validation", tokenizer, pictures, 14)
+    right = lesson(batch, True, 0.0, 0.0)["logits"].argmax(-1) == batch.labels
+    by_kind = {name: right[batch.kinds == index].float().mean().item() for index, name in enumerate(KINDS)}
+    return {"all": right[batch.kinds >= 0].float().mean().item(), **by_kind}
+
+
+def work(rank: int, name: str, plan: Plan, out: Path) -> None:
+    """One process: its share of every batch, gradients averaged over all."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{out / 'rendezvous'}", rank=rank, world_size=plan.processes)
+    torch.manual_seed(plan.seed)
+    model, processor = RECIPES[name]()
+    lesson = Lesson(model, processor.tokenizer)
+    optimizers = build_optimizers(lesson, plan)
+    state_file, start = out / "state.pt", 0
+    if state_file.exists():
+        state = torch.load(state_file)
+        lesson.load_state_dict(state["lesson"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        start = state["step"]
+    parallel = DistributedDataParallel(lesson, find_unused_parameters=True)
+    console = Console(quiet=rank != 0)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(name, total=plan.total, completed=start)
+        for step in range(start, plan.total):
+            rng = np.random.default_rng([plan.seed, step, rank])  # by step, so that a resumed run sees the same data
+            answers = step >= plan.vision_steps
+            pictures = plan.pictures if answers else plan.vision_pictures
+            batch = pack(rng, "train", processor.tokenizer, pictures, plan.questions if answers else 1)
+            losses = train_step(parallel, optimizers, step, batch, plan)
+            progress.advance(task)
+            if (step + 1) % plan.save_every == 0 and rank == 0:
+                figures = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items() if value.ndim == 0)
+                scores = measure(lesson, processor.tokenizer, plan.seed) if answers else {}
+                accuracy = " ".join(f"{key} {value:.3f}" for key, value in scores.items())
+                console.print(f"step {step + 1}/{plan.total} {figures} {accuracy}", soft_wrap=True)
+                state = {
+                    "lesson": lesson.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                    "step": step + 1,
+                }
+                torch.save(state, out / "state.tmp")
+                os.replace(out / "state.tmp", state_file)
+    if rank == 0:
+        model.to(torch.bfloat16).save_pretrained(out)
+        processor.save_pretrained(out)
+    dist.destroy_process_group()
+
+
+def main(
+    name: Annotated[str, typer.Argument(help=f"which model: {', '.join(RECIPES)}")],
+    out: Annotated[Path | None, typer.Option(help="where to; by default the checkpoint that ships")] = None,
+    seed: int = 0,
+    steps: int = Plan.steps,
+    vision_steps: int = Plan.vision_steps,
+    penalty: Annotated[float, typer.Option(help="weight of the penalty on needless updates")] = Plan.penalty,
+    processes: int = Plan.processes,
+    matrix_rate: float = Plan.matrix_rate,
+) -> None:
+    """Train a zoo model from scratch; run it again after a stop and it goes on."""
+    if name not in RECIPES:
+        raise typer.BadParameter(f"unknown model {name!r}; there are {', '.join(RECIPES)}")
+    folder = out or CHECKPOINTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rendezvous").unlink(missing_ok=True)
+    plan = Plan(seed=seed, steps=steps, vision_steps=vision_steps, penalty=penalty, processes=processes, matrix_rate=matrix_rate)
+    mp.spawn(work, args=(name, plan, folder), nprocs=processes)
+    (folder / "rendezvous").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
