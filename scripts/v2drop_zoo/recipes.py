@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+
 from typing import Any
 
 import torch
@@ -26,10 +26,11 @@ try:  # transformers 5.0 names the Pillow processor CLIPImageProcessor; later re
 except ImportError:
     from transformers import CLIPImageProcessor as ImageProcessor
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
 CANVAS, PATCH = 144, 12
 GRID = CANVAS // PATCH
 HIDDEN = 128
+YOUNG_LAYERS = (0, 2, 4, 6)  # the language model learns to answer with these; the others join later
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "user:", "assistant:"]
 CHAT_TEMPLATE = (
     "{{ '<s>' }}{% for message in messages %}"
@@ -75,7 +76,6 @@ def build_llava() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=True,
     )
     vision = CLIPVisionConfig(
         hidden_size=HIDDEN,
@@ -93,13 +93,14 @@ def build_llava() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
         image_seq_length=GRID * GRID,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
     model = LlavaForConditionalGeneration(config)
     _start_positions_from_the_grid(model)
+    _start_language_model(model)
     image_processor = ImageProcessor(
         size={"shortest_edge": CANVAS},
         crop_size={"height": CANVAS, "width": CANVAS},
@@ -129,6 +130,20 @@ def _start_positions_from_the_grid(model: LlavaForConditionalGeneration) -> None
     columns = waves[None, :, :].expand(GRID, GRID, -1)
     table.zero_()
     table[1:] = 0.5 * torch.cat([rows, columns], dim=-1).reshape(GRID * GRID, HIDDEN)
+
+
+@torch.no_grad()
+def _start_language_model(model: LlavaForConditionalGeneration) -> None:
+    """Start with words that differ clearly, and with layers beyond the young ones passing everything through.
+
+    From transformers' default scale (0.02) the embeddings of answer words soon all point the same way, and telling
+    them apart takes most of the training.
+    """
+    model.get_input_embeddings().weight.mul_(25)
+    for number, layer in enumerate(model.model.language_model.layers):
+        if number not in YOUNG_LAYERS:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
 
 
 RECIPES: dict[str, Any] = {"llava": build_llava}

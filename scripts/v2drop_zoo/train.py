@@ -1,14 +1,15 @@
 """Train a zoo model from scratch: ``python -m v2drop_zoo.train llava``. Seeded, resumable, about half an hour.
 
-Two phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings of the
-language model (this stands in for CLIP pre-training). Then everything learns to answer, with that help fading out and
-a penalty on needless updates fading in: without it a tiny model lacks the property that V2Drop rests on, as the model
-card shows.
+Three phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings of the
+language model (this stands in for CLIP pre-training). Then everything learns to answer, with a third of the language
+model's layers, which is faster. Last the other layers join, that help fades out and a penalty on needless updates fades
+in: without it a tiny model lacks the property that V2Drop rests on, as the model card shows.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +28,8 @@ from transformers import PreTrainedTokenizerFast
 
 from .packing import IGNORED, Packed, pack
 from .questions import CELL_NAMES, KINDS
-from .recipes import CHECKPOINTS, HIDDEN, RECIPES
+from . import CHECKPOINTS
+from .recipes import HIDDEN, RECIPES, YOUNG_LAYERS
 from .scenes import COLOURS
 
 
@@ -36,20 +38,21 @@ class Plan:
     """How long and how hard to train. Steps count over all processes together; pictures are per process."""
 
     seed: int = 0
-    vision_steps: int = 700
-    steps: int = 2800
+    vision_steps: int = 500
+    young_steps: int = 2000
+    steps: int = 1400
     vision_pictures: int = 16
-    pictures: int = 5
-    questions: int = 12
+    pictures: int = 4
+    questions: int = 20
     penalty: float = 0.3
     processes: int = 2
-    matrix_rate: float = 0.02
+    matrix_rate: float = 0.01
     rate: float = 3e-3
     save_every: int = 200
 
     @property
     def total(self) -> int:
-        return self.vision_steps + self.steps
+        return self.vision_steps + self.young_steps + self.steps
 
 
 class Lesson(nn.Module):
@@ -59,14 +62,18 @@ class Lesson(nn.Module):
         super().__init__()
         self.model = model
         words = ([*map(str, range(10)), "none"], [*COLOURS, "none"], list(CELL_NAMES))
+        self.layers = model.model.language_model.layers
+        self._inputs: list[torch.Tensor] = []
+        for layer in self.layers:
+            layer.register_forward_pre_hook(lambda _, args: self._inputs.append(args[0]))
         self.words = [torch.tensor(tokenizer.convert_tokens_to_ids(group)) for group in words]
 
-    def forward(self, batch: Packed, answers: bool, patch_weight: float, penalty: float) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Packed, layers: Sequence[int], patch_weight: float, penalty: float) -> dict[str, torch.Tensor]:
         features = torch.stack(list(self.model.model.get_image_features(batch.pixel_values).pooler_output))
         losses = {"patches": self._patch_loss(features, batch.patch_labels)}
         losses["loss"] = patch_weight * losses["patches"]
-        if answers:
-            logits, change = self._answer(features, batch)
+        if layers:
+            logits, change = self._answer(features, batch, layers)
             losses["answers"] = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
             losses["change"] = change
             losses["loss"] = losses["loss"] + losses["answers"] + penalty * change
@@ -82,19 +89,25 @@ class Lesson(nn.Module):
             loss = loss + F.cross_entropy(logits.flatten(0, 1), labels[..., index].flatten())
         return loss
 
-    def _answer(self, features: torch.Tensor, batch: Packed) -> tuple[torch.Tensor, torch.Tensor]:
+    def _answer(
+        self, features: torch.Tensor, batch: Packed, layers: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [P, S, vocabulary] and how far the layers move the vision tokens, relative to their first norm."""
         text = self.model.get_input_embeddings()(batch.input_ids)
         vision = slice(2, 2 + features.shape[1])
         embeds = torch.cat([text[:, :2], features, text[:, vision.stop :]], dim=1)
-        output = self.model.model.language_model(
+        language_model = self.model.model.language_model
+        language_model.layers = nn.ModuleList(self.layers[number] for number in layers)
+        self._inputs.clear()
+        output = language_model(
             inputs_embeds=embeds,
             attention_mask=batch.attention_mask,
             position_ids=batch.position_ids,
             use_cache=False,
-            output_hidden_states=True,
         )
-        inputs = torch.stack([state[:, vision] for state in output.hidden_states[:-1]])  # the last one is normalised
+        language_model.layers = self.layers
+        inputs = torch.stack([state[:, vision] for state in self._inputs])
+        self._inputs.clear()
         moved = (inputs[1:] - inputs[:-1]).norm(dim=-1).mean()
         return self.model.lm_head(output.last_hidden_state), moved / inputs[0].norm(dim=-1).mean()
 
@@ -117,22 +130,34 @@ def ramp(value: float, start: float, end: float) -> float:
 
 
 def learning_rate_factor(step: int, plan: Plan) -> float:
-    """Each phase warms up; the second cools down to zero over its second half."""
+    """Each phase warms up; the first cools down a little, the last to zero over its second half."""
     if step < plan.vision_steps:
         return ramp(step + 1, 0, 20) * (1 - 0.8 * ramp(step, plan.vision_steps * 0.6, plan.vision_steps))
     done = step - plan.vision_steps
-    return ramp(done + 1, 0, 100) * (1 - ramp(done, plan.steps * 0.5, plan.steps))
+    if done < plan.young_steps:
+        return ramp(done + 1, 0, 100)
+    done -= plan.young_steps
+    return ramp(done + 1, 0, 50) * (1 - ramp(done, plan.steps * 0.5, plan.steps))
 
 
-def train_step(lesson: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, batch: Packed, plan: Plan):
-    answers = step >= plan.vision_steps
-    share = (step - plan.vision_steps) / plan.steps
-    patch_weight = 1 - 0.9 * ramp(share, 0.0, 0.6) if answers else 1.0
+def layers_at(step: int, plan: Plan) -> Sequence[int]:
+    """Which layers of the language model take part; none while only the vision tower learns."""
+    if step < plan.vision_steps:
+        return ()
+    return YOUNG_LAYERS if step < plan.vision_steps + plan.young_steps else range(12)
+
+
+def train_step(
+    lesson: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, batch: Packed, plan: Plan
+) -> dict[str, torch.Tensor]:
+    """One step: forward, backward, and every parameter that took part moved."""
+    last = (step - plan.vision_steps - plan.young_steps) / plan.steps
+    patch_weight = 1 - 0.9 * ramp(last, 0.0, 0.5)
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("full_rate", group["lr"]) * learning_rate_factor(step, plan)
-    losses = lesson(batch, answers, patch_weight, plan.penalty * ramp(share, 0.3, 0.6))
+    losses = lesson(batch, layers_at(step, plan), patch_weight, plan.penalty * ramp(last, 0.1, 0.5))
     losses["loss"].backward()
     nn.utils.clip_grad_norm_(lesson.parameters(), 1.0)
     for optimizer in optimizers:
@@ -141,10 +166,10 @@ def train_step(lesson: nn.Module, optimizers: list[torch.optim.Optimizer], step:
 
 
 @torch.no_grad()
-def measure(lesson: Lesson, tokenizer, seed: int, pictures: int = 40) -> dict[str, float]:
+def measure(lesson: Lesson, tokenizer: PreTrainedTokenizerFast, layers: Sequence[int], seed: int, pictures: int = 40) -> dict[str, float]:
     """Teacher-forced accuracy on validation digits, over all questions and by kind."""
     batch = pack(np.random.default_rng([seed, 99]), "validation", tokenizer, pictures, 14)
-    right = lesson(batch, True, 0.0, 0.0)["logits"].argmax(-1) == batch.labels
+    right = lesson(batch, layers, 0.0, 0.0)["logits"].argmax(-1) == batch.labels
     by_kind = {name: right[batch.kinds == index].float().mean().item() for index, name in enumerate(KINDS)}
     return {"all": right[batch.kinds >= 0].float().mean().item(), **by_kind}
 
@@ -171,14 +196,14 @@ def work(rank: int, name: str, plan: Plan, out: Path) -> None:
         task = progress.add_task(name, total=plan.total, completed=start)
         for step in range(start, plan.total):
             rng = np.random.default_rng([plan.seed, step, rank])  # by step, so that a resumed run sees the same data
-            answers = step >= plan.vision_steps
+            answers = bool(layers_at(step, plan))
             pictures = plan.pictures if answers else plan.vision_pictures
             batch = pack(rng, "train", processor.tokenizer, pictures, plan.questions if answers else 1)
             losses = train_step(parallel, optimizers, step, batch, plan)
             progress.advance(task)
             if (step + 1) % plan.save_every == 0 and rank == 0:
                 figures = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items() if value.ndim == 0)
-                scores = measure(lesson, processor.tokenizer, plan.seed) if answers else {}
+                scores = measure(lesson, processor.tokenizer, layers_at(step, plan), plan.seed) if answers else {}
                 accuracy = " ".join(f"{key} {value:.3f}" for key, value in scores.items())
                 console.print(f"step {step + 1}/{plan.total} {figures} {accuracy}", soft_wrap=True)
                 state = {
@@ -198,11 +223,8 @@ def main(
     name: Annotated[str, typer.Argument(help=f"which model: {', '.join(RECIPES)}")],
     out: Annotated[Path | None, typer.Option(help="where to; by default the checkpoint that ships")] = None,
     seed: int = 0,
-    steps: int = Plan.steps,
-    vision_steps: int = Plan.vision_steps,
     penalty: Annotated[float, typer.Option(help="weight of the penalty on needless updates")] = Plan.penalty,
     processes: int = Plan.processes,
-    matrix_rate: float = Plan.matrix_rate,
 ) -> None:
     """Train a zoo model from scratch; run it again after a stop and it goes on."""
     if name not in RECIPES:
@@ -210,7 +232,7 @@ def main(
     folder = out or CHECKPOINTS / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rendezvous").unlink(missing_ok=True)
-    plan = Plan(seed=seed, steps=steps, vision_steps=vision_steps, penalty=penalty, processes=processes, matrix_rate=matrix_rate)
+    plan = Plan(seed=seed, penalty=penalty, processes=processes)
     mp.spawn(work, args=(name, plan, folder), nprocs=processes)
     (folder / "rendezvous").unlink(missing_ok=True)
 

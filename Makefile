@@ -1,0 +1,56 @@
+# Two commands on a fresh machine: make demo, make test. Everything lives in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: help demo test lint format setup bench train evaluate wheel clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dropping
+	$(BIN)/v2drop run
+
+test: setup  ## run the test suite
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluation need
+
+bench: setup  ## measure speed and memory against their targets; writes benchmarks/results.json
+	$(BIN)/python benchmarks/bench.py
+
+train: setup  ## train the zoo's LLaVA from scratch (about half an hour on two cores), then write its model card
+	$(BIN)/python -m v2drop_zoo.train llava
+	$(BIN)/python -m v2drop_zoo.card llava
+
+evaluate: setup  ## measure the zoo's LLaVA, dense and with a third of the vision tokens
+	$(BIN)/python -m v2drop_zoo.evaluate llava --questions 1000 --seed 0
+	$(BIN)/python -m v2drop_zoo.evaluate llava --questions 1000 --seed 0 --retain 0.333
+
+wheel: setup  ## build the wheel and the sdist
+	$(BIN)/python -m build
+
+clean:  ## remove what builds and tests leave behind
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# the development install holds all that the demo needs, so it serves both
+$(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
+	@test -e $(VENV)/.installed-dev -a $(VENV)/.installed-dev -nt pyproject.toml || $(INSTALL) '.[llava]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) '.[dev]'
+	@touch $@

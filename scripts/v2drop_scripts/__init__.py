@@ -1,0 +1,21 @@
+"""The `v2drop` command: one module a subcommand."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the `v2drop` command; says what to install where its libraries are missing."""
+    try:
+        from .app import run_app
+    except ModuleNotFoundError as error:
+        if error.name not in {"typer", "rich", "PIL"}:
+            raise
+        print(
+            f"the v2drop command needs {error.name}: pip install 'v2drop[cli]', or an adapter's extra, which brings it: "
+            "pip install 'v2drop[llava]'",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    run_app()

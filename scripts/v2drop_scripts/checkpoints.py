@@ -1,0 +1,94 @@
+"""Models by name: a zoo model, a folder, or an id on the hub, each with what it recommends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from v2drop import Schedule
+from v2drop_zoo import CHECKPOINTS, zoo_models
+
+from .errors import CommandError
+
+RECOMMENDATION = "v2drop.json"  # beside a checkpoint's weights: its schedule, and an example picture and prompt
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's name as the user gave it, where it is loaded from, and what its v2drop.json recommends, if it has one."""
+
+    name: str
+    source: str
+    schedule: Schedule | None = None
+    image: Path | None = None
+    prompt: str | None = None
+
+    def choose_schedule(self, num_layers: int, preset: str | None, retain: float | None) -> Schedule:
+        """The schedule that the options ask for: a preset, a budget on the recommended layers, or the recommended one."""
+        if preset is not None and retain is not None:
+            raise CommandError(f"--preset {preset} and --retain {retain} contradict each other: pass one of the two")
+        if preset is not None:
+            return Schedule.preset(preset)
+        layers = None if self.schedule is None else [stage.layer for stage in self.schedule.stages]
+        if retain is not None:
+            return Schedule.for_budget(num_layers, retain, layers)
+        return self.schedule or Schedule.for_budget(num_layers, 1 / 3)
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Look a model up by its name. Raises CommandError where there cannot be one."""
+    folder = CHECKPOINTS / name if name in zoo_models() else Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            raise CommandError(f"{folder} is not a model: it holds no config.json; save one there with save_pretrained()")
+        return Checkpoint(name, str(folder), **_recommendation(folder))
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise CommandError(
+            f"no model {name!r}: pass a zoo model ({', '.join(zoo_models())}), a folder written by save_pretrained(), "
+            "or an id on the hub such as llava-hf/llava-1.5-7b-hf"
+        )
+    return Checkpoint(name, name)
+
+
+def _recommendation(folder: Path) -> dict[str, Any]:
+    if not (folder / RECOMMENDATION).exists():
+        return {}
+    data = json.loads((folder / RECOMMENDATION).read_text())
+    return {"schedule": Schedule.from_dict(data["schedule"]), "image": folder / data["image"], "prompt": data["prompt"]}
+
+
+def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
+    """Stock model and processor, ready to answer. On a CPU in float32: there the smaller types are not faster."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    quiet_transformers()
+    dtype = torch.float32 if device == "cpu" else "auto"
+    try:
+        processor = AutoProcessor.from_pretrained(checkpoint.source)
+        model = AutoModelForImageTextToText.from_pretrained(checkpoint.source, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"cannot load {checkpoint.name}: {str(error).splitlines()[0]}") from error
+    return model.to(device).eval(), processor
+
+
+def load_config(checkpoint: Checkpoint) -> Any:
+    """The model's configuration alone."""
+    from transformers import AutoConfig
+
+    quiet_transformers()
+    try:
+        return AutoConfig.from_pretrained(checkpoint.source)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"cannot load {checkpoint.name}: {str(error).splitlines()[0]}") from error
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' own progress bars and notices out of the command's output."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

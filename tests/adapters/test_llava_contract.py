@@ -1,0 +1,342 @@
+"""What DESIGN promises of an attachment, on stock LLaVA: batches, caches, precision, failures, restoring, reads."""
+
+from __future__ import annotations
+
+import copy
+import gc
+
+import pytest
+import torch
+from host_reads import HostReads
+from tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
+
+import v2drop
+from v2drop_llava import LlavaAdapter
+
+HALVES = v2drop.Schedule([(1, 0.5), (3, 0.5), (5, 0)])
+EVERYTHING = v2drop.Schedule([(1, 1.0), (3, 1.0), (5, 1.0)])
+GREEDY = {"max_new_tokens": 6, "do_sample": False}
+
+
+@pytest.fixture(scope="module", params=["sdpa", "eager"])
+def model(request):
+    return tiny_llava(attention=request.param)
+
+
+def inputs_for(*pictures, seed=0, **options):
+    return batch(torch.Generator().manual_seed(seed), pictures, **options)
+
+
+def hooks_of(model):
+    return [
+        hook
+        for module in model.modules()
+        for hooks in (module._forward_hooks, module._forward_pre_hooks)
+        for hook in hooks.values()
+    ]
+
+
+@torch.no_grad()
+def test_keep_everything_is_bit_equal_to_stock(model):
+    inputs = inputs_for(1, 0, 2)
+    stock, generated = model(**inputs), model.generate(**inputs, **GREEDY)
+    with v2drop.attach(model, EVERYTHING) as run:
+        assert torch.equal(model(**inputs).logits, stock.logits)
+        assert torch.equal(model.generate(**inputs, **GREEDY), generated)
+        assert run.report.retained == 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_batch_equals_single_runs(model, side):
+    inputs = inputs_for(1, 0, 3, 2, padding_side=side)
+    pixels = inputs["pixel_values"].split([1, 0, 3, 2])
+    with v2drop.attach(model, HALVES) as run:
+        together = model(**inputs)
+        kept = run.report.kept
+        for row, pictures in enumerate(pixels):
+            real = inputs["attention_mask"][row].bool()
+            alone = {"input_ids": inputs["input_ids"][row][real][None]}
+            if len(pictures):
+                alone["pixel_values"] = pictures
+            single = model(**alone)
+            text = inputs["input_ids"][row][real] != IMAGE
+            torch.testing.assert_close(together.logits[row][real][text], single.logits[0][text], atol=1e-4, rtol=1e-4)
+            first = int(real.nonzero()[0])
+            for layer, samples in kept.items():
+                expected = run.report.kept[layer][0].tolist() if len(pictures) else []
+                assert (samples[row] - first).tolist() == expected
+
+
+@torch.no_grad()
+def test_cache_is_exactly_what_the_schedule_predicts(model):
+    inputs = inputs_for(3)
+    length = inputs["input_ids"].shape[1]
+    with v2drop.attach(model, HALVES) as run:
+        output = model(**inputs)
+    vision = HALVES.tokens_per_layer(6, 3 * PICTURE)
+    keys = [layer.keys.shape[2] for layer in output.past_key_values.layers]
+    assert keys == [length - 3 * PICTURE + alive for alive in vision]
+    assert run.report.tokens_per_layer == list(vision)
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in output.past_key_values.layers)
+    assert run.report.kv_bytes.dropped == held
+    assert run.report.kv_bytes.dense == held / sum(keys) * length * 6
+
+
+@torch.no_grad()
+def test_output_has_the_stock_shape_with_zeros_where_tokens_were_dropped(model):
+    inputs = inputs_for(1, 2)
+    with v2drop.attach(model, HALVES) as run:
+        hidden = model.model(**inputs).last_hidden_state
+        loss = model(**inputs, labels=inputs["input_ids"].masked_fill(inputs["input_ids"] == IMAGE, -100)).loss
+    assert hidden.shape[:2] == inputs["input_ids"].shape
+    vision = inputs["input_ids"] == IMAGE
+    alive = torch.zeros_like(vision)
+    for row, positions in enumerate(run.report.kept[5]):
+        alive[row, positions] = True
+    assert (hidden[vision & ~alive] == 0).all()
+    text = ~vision & inputs["attention_mask"].bool()
+    assert (hidden[text].abs().sum(-1) > 0).all()
+    assert loss.isfinite()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_precisions_score_in_float32(dtype, model):
+    attention = model.config.get_text_config()._attn_implementation
+    low = tiny_llava(attention=attention, dtype=dtype)
+    inputs = inputs_for(2, 1, dtype=dtype)
+    seen = {}
+    layers = low.model.language_model.layers
+    handles = [
+        layers[number].register_forward_pre_hook(lambda _, args, number=number: seen.__setitem__(number, args[0]))
+        for number in (0, 1)
+    ]  # before attaching, so that these see the full inputs
+    with v2drop.attach(low, HALVES) as run:
+        output = low(**inputs)
+        assert low.generate(**inputs, **GREEDY).shape[1] == inputs["input_ids"].shape[1] + 6
+        low(**inputs)
+    for handle in handles:
+        handle.remove()
+    text = (inputs["input_ids"] != IMAGE) & inputs["attention_mask"].bool()
+    assert output.logits.dtype == dtype
+    assert output.logits[text].isfinite().all()
+    scores = (seen[1].float() - seen[0].float()).norm(dim=-1)
+    for row, positions in enumerate(run.report.kept[1]):
+        columns = (inputs["input_ids"][row] == IMAGE).nonzero().flatten().tolist()
+        ranked = sorted(columns, key=lambda column: (-scores[row, column].item(), column))
+        kept = set(positions.tolist())
+        cut = scores[row, ranked[len(kept) - 1]].item()
+        assert len(kept) == len(columns) // 2
+        assert {c for c in columns if scores[row, c] > cut * (1 + 1e-6)} <= kept
+        assert all(scores[row, c] >= cut * (1 - 1e-6) for c in kept)
+
+
+@torch.no_grad()
+def test_interleaved_generations_do_not_mix(model):
+    """Two conversations stepped by turns on one attached model equal two run one after the other."""
+    prompts = [inputs_for(1, seed=1), inputs_for(2, seed=2)]
+
+    def steps(inputs):
+        output = model(**inputs)
+        for _ in range(5):
+            token = output.logits[:, -1:].argmax(-1)
+            yield token.item()
+            mask = torch.ones(1, output.past_key_values.get_seq_length() + 1, dtype=torch.long)
+            output = model(input_ids=token, attention_mask=mask, past_key_values=output.past_key_values)
+
+    with v2drop.attach(model, HALVES):
+        alone = [list(steps(inputs)) for inputs in prompts]
+        both = list(zip(*map(steps, prompts), strict=True))
+    assert [list(tokens) for tokens in zip(*both, strict=True)] == alone
+
+
+@torch.no_grad()
+def test_copied_cache_branches_a_conversation(model):
+    inputs = inputs_for(2, 1)
+    with v2drop.attach(model, HALVES):
+        output = model(**inputs)
+        branch = copy.deepcopy(output.past_key_values)
+        mask = torch.cat([inputs["attention_mask"], torch.ones(2, 1, dtype=torch.long)], dim=1)
+        token = output.logits[:, -1:].argmax(-1)
+        first = model(input_ids=token, attention_mask=mask, past_key_values=output.past_key_values).logits
+        second = model(input_ids=token, attention_mask=mask, past_key_values=branch).logits
+    assert torch.equal(first, second)
+
+
+@torch.no_grad()
+def test_an_emitted_placeholder_is_no_vision_token(model):
+    inputs = inputs_for(1)
+    mask = torch.ones(1, inputs["input_ids"].shape[1] + 1, dtype=torch.long)
+    with v2drop.attach(model, HALVES) as run:
+        output = model(**inputs)
+        before = run.report.to_dict()
+        lengths = [layer.keys.shape[2] for layer in output.past_key_values.layers]
+        token = torch.tensor([[IMAGE]])
+        model(input_ids=token, attention_mask=mask, past_key_values=output.past_key_values)
+    assert [layer.keys.shape[2] for layer in output.past_key_values.layers] == [n + 1 for n in lengths]
+    assert run.report.to_dict() == before
+
+
+@torch.no_grad()
+def test_input_ids_by_position_and_the_inner_model_alone(model):
+    inputs = inputs_for(2)
+    inner = model.model
+    with v2drop.attach(inner, HALVES) as run:
+        by_name = inner(input_ids=inputs["input_ids"], pixel_values=inputs["pixel_values"]).last_hidden_state
+        by_position = inner(inputs["input_ids"], inputs["pixel_values"]).last_hidden_state
+    assert torch.equal(by_name, by_position)
+    assert run.report.vision_tokens == [2 * PICTURE]
+
+
+@torch.no_grad()
+def test_inputs_embeds_find_placeholders_as_the_stock_model_does(model):
+    inputs = inputs_for(1, 2)
+    ids = inputs.pop("input_ids")
+    embeds = model.get_input_embeddings()(ids)
+    with v2drop.attach(model, HALVES) as run:
+        by_ids = model(input_ids=ids, **inputs).logits
+        kept = run.report.to_dict()
+        by_embeds = model(inputs_embeds=embeds, **inputs).logits
+    assert torch.equal(by_ids, by_embeds)
+    assert run.report.to_dict() == kept
+
+
+@torch.no_grad()
+def test_assigned_vision_mask_serves_one_call(model):
+    inputs = inputs_for(2)
+    merged = torch.randn(1, inputs["input_ids"].shape[1], 32)
+    with v2drop.attach(model, HALVES) as run:
+        run.vision_mask = inputs["input_ids"] == IMAGE
+        model.generate(inputs_embeds=merged, attention_mask=inputs["attention_mask"], num_beams=2, **GREEDY)
+        assert run.report.vision_tokens == [2 * PICTURE] * 2
+        assert run.vision_mask is None
+        first = run.report
+        model(inputs_embeds=merged)
+        assert run.report.to_dict() == first.to_dict()
+
+
+def test_pictures_without_vision_tokens_are_an_error(model):
+    inputs = inputs_for(1)
+    with v2drop.attach(model, HALVES), pytest.raises(v2drop.VisionMaskError, match="no vision token"):
+        model(input_ids=torch.full((1, 8), 5), pixel_values=inputs["pixel_values"])
+
+
+@pytest.mark.parametrize("mask", [torch.ones(1, 3, dtype=torch.bool), torch.ones(3, 8, dtype=torch.bool), "mask"])
+def test_a_vision_mask_of_the_wrong_shape_is_an_error(model, mask):
+    with v2drop.attach(model, HALVES) as run:
+        run.vision_mask = mask
+        with pytest.raises(v2drop.VisionMaskError, match=r"\[2, 8\]"):
+            model(inputs_embeds=torch.randn(2, 8, 32))
+        model(inputs_embeds=torch.randn(2, 8, 32))  # the next call is right
+
+
+def test_a_vision_mask_of_the_wrong_type_is_an_error(model):
+    with v2drop.attach(model, HALVES) as run:
+        run.vision_mask = torch.ones(2, 8)
+        with pytest.raises(v2drop.VisionMaskError, match="bool"):
+            model(inputs_embeds=torch.randn(2, 8, 32))
+
+
+def test_attaching_twice_is_an_error_and_detach_restores(model):
+    model(**inputs_for(1))  # transformers installs hooks of its own at a first forward
+    before = hooks_of(model)
+    with v2drop.attach(model, HALVES) as run:
+        assert isinstance(run, v2drop.Attachment)
+        for again in (model, model.model):
+            with pytest.raises(v2drop.AlreadyAttachedError, match="already"):
+                v2drop.attach(again, HALVES)
+    assert hooks_of(model) == before
+    run.detach()
+    with pytest.raises(KeyError), v2drop.attach(model, HALVES):
+        raise KeyError
+    assert hooks_of(model) == before
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("layer", [0, 2, 5])
+def test_a_failing_forward_leaves_the_next_call_right(model, layer, failure):
+    inputs = inputs_for(1, 2)
+
+    def fail(*_):
+        raise failure
+
+    with v2drop.attach(model, HALVES) as run:
+        expected = model(**inputs).logits
+        report = run.report.to_dict()
+        handle = model.model.language_model.layers[layer].mlp.register_forward_hook(fail)
+        with pytest.raises(failure):
+            model(**inputs)
+        handle.remove()
+        assert torch.equal(model(**inputs).logits, expected)
+        assert run.report.to_dict() == report
+
+
+def test_report_survives_detach_and_is_none_before_a_picture(model):
+    with v2drop.attach(model, HALVES) as run:
+        assert run.report is None
+        model(input_ids=torch.tensor([[5, 6, 7]]))
+        assert run.report is None
+        model(**inputs_for(1))
+    assert "retained" in str(run.report)
+    assert run.report.kept.keys() == {1, 3, 5}
+
+
+def test_two_hundred_generations_leave_nothing_behind(model):
+    inputs = inputs_for(1, 2)
+
+    def live():
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()), len(gc.get_objects())
+
+    with v2drop.attach(model, HALVES):
+        for number in range(200):
+            model.generate(**inputs, max_new_tokens=2, do_sample=False)
+            if number == 9:
+                early = live()
+        late = live()
+    assert late[0] == early[0]
+    assert late[1] - early[1] < 100
+
+
+@torch.no_grad()
+def test_few_host_reads_per_prefill_and_none_per_step(model):
+    inputs = inputs_for(1, 2)
+    mask = torch.cat([inputs["attention_mask"], torch.ones(2, 1, dtype=torch.long)], dim=1)
+
+    def reads():
+        with HostReads() as prefill:
+            output = model(**inputs)
+        with HostReads() as step:
+            model(input_ids=torch.tensor([[5], [6]]), attention_mask=mask, past_key_values=output.past_key_values)
+        return prefill.count, step.count
+
+    stock = reads()
+    with v2drop.attach(model, HALVES):
+        attached = reads()
+    assert attached[0] - stock[0] <= 2
+    assert attached[1] == stock[1]
+
+
+def test_layout_covers_each_vision_token_once(model):
+    inputs = inputs_for(1, 0, 2)
+    layout = LlavaAdapter().layout(model, inputs)
+    places = set(zip(layout.sample.tolist(), layout.position.tolist(), strict=True))
+    expected = {tuple(place) for place in (inputs["input_ids"] == IMAGE).nonzero().tolist()}
+    assert len(layout.position) == 3 * PICTURE
+    assert places == expected
+    for picture in range(3):
+        mine = layout.picture == picture
+        squares = list(zip(layout.row[mine].tolist(), layout.column[mine].tolist(), strict=True))
+        assert squares == [(row, column) for row in range(SIDE) for column in range(SIDE)]
+        assert layout.box[mine][SIDE + 2].tolist() == [10, 5, 15, 10]
+    assert layout.grid.tolist() == [[SIDE, SIDE]] * 3
+    assert layout.size.tolist() == [[20, 20]] * 3
+
+
+def test_layout_of_half_a_picture_is_an_error(model):
+    ids = prompt(torch.Generator().manual_seed(0), 1)[None, :-5]
+    ids[0, -1] = IMAGE
+    with pytest.raises(v2drop.VisionMaskError, match="whole number of pictures"):
+        LlavaAdapter().layout(model, {"input_ids": torch.cat([ids, ids[:, -1:]], dim=1)})
