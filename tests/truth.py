@@ -46,7 +46,7 @@ class MaskingTruth:
         padding = kwargs.get("attention_mask")
         self.real = torch.ones(batch, total, dtype=torch.bool) if padding is None else padding.bool()
         if self.past == 0:
-            self.gone = {layer: None for layer in self.gone}
+            self.gone = dict.fromkeys(self.gone)
         media = kwargs.get("pixel_values") is not None or any((kwargs.get("mm_encoder_outputs") or {}).values())
         self.vision = torch.zeros(batch, length, dtype=torch.bool)
         if self.past == 0 or media:
@@ -81,7 +81,9 @@ class MaskingTruth:
         itself = torch.eye(length, total, dtype=torch.bool).roll(self.past, dims=1)
         visible = (visible | itself)[:, None]
         if self.model.config.get_text_config()._attn_implementation == "eager":
-            visible = torch.zeros(visible.shape, dtype=hidden.dtype).masked_fill(~visible, torch.finfo(hidden.dtype).min)
+            visible = torch.zeros(visible.shape, dtype=hidden.dtype).masked_fill(
+                ~visible, torch.finfo(hidden.dtype).min
+            )
         return args, {**kwargs, "attention_mask": visible}
 
     def _drop(self, stage, hidden):

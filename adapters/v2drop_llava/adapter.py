@@ -16,13 +16,13 @@ class LlavaAdapter(Adapter):
 
     model_types = ("llava",)
 
-    def inner_model(self, model: nn.Module) -> nn.Module:
+    def inner_model(self, model: Any) -> Any:
         return model if hasattr(model, "multi_modal_projector") else model.model
 
-    def decoder_layers(self, model: nn.Module) -> Sequence[nn.Module]:
+    def decoder_layers(self, model: Any) -> Sequence[nn.Module]:
         return self.inner_model(model).language_model.layers
 
-    def vision_mask(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor | None:
+    def vision_mask(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
         """Placeholders among the token ids, or as the stock model finds them, their embedding among the embeddings."""
         placeholder = model.config.image_token_id
         if inputs.get("input_ids") is not None:
@@ -32,7 +32,7 @@ class LlavaAdapter(Adapter):
         embedding = table(torch.tensor(placeholder, device=table.weight.device)).to(embeds.device)
         return (embeds == embedding).all(-1)
 
-    def layout(self, model: nn.Module, inputs: Mapping[str, Any]) -> VisionLayout:
+    def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
         mask = self.vision_mask(model, inputs)
         patch, size = model.config.vision_config.patch_size, model.config.vision_config.image_size
         side = size // patch
@@ -58,7 +58,7 @@ class LlavaAdapter(Adapter):
             size=torch.tensor([[size, size]]).expand(pictures, 2),
         )
 
-    def dimensions(self, model: nn.Module) -> ModelDimensions:
+    def dimensions(self, model: Any) -> ModelDimensions:
         text = model.config.get_text_config()
         return ModelDimensions(
             num_layers=text.num_hidden_layers,

@@ -52,8 +52,8 @@ class VisionLayout:
 class Adapter(ABC):
     """Maps one architecture's vision tokens and rotary embeddings onto the core.
 
-    `inputs` are the arguments of one call of the inner model by name, however the caller passed them. To add an
-    architecture see CONTRIBUTING.md.
+    `model` is a stock transformers model, or the inner model in it. `inputs` are the arguments of one call of the inner
+    model by name, however the caller passed them. To add an architecture see CONTRIBUTING.md.
     """
 
     model_types: ClassVar[tuple[str, ...]]
@@ -63,23 +63,23 @@ class Adapter(ABC):
     """Arguments of the inner model that carry pictures, or features made of them."""
 
     @abstractmethod
-    def inner_model(self, model: nn.Module) -> nn.Module:
+    def inner_model(self, model: Any) -> Any:
         """The model without its head, which takes pictures and token ids and returns `last_hidden_state`."""
 
     @abstractmethod
-    def decoder_layers(self, model: nn.Module) -> Sequence[nn.Module]:
+    def decoder_layers(self, model: Any) -> Sequence[nn.Module]:
         """The language model's decoder layers, in order."""
 
     @abstractmethod
-    def vision_mask(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor | None:
+    def vision_mask(self, model: Any, inputs: Mapping[str, Any]) -> Tensor | None:
         """bool [B, S], True at vision tokens; None where they cannot be told from what was passed."""
 
     @abstractmethod
-    def layout(self, model: nn.Module, inputs: Mapping[str, Any]) -> VisionLayout:
+    def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
         """Where each vision token lies in its picture."""
 
     @abstractmethod
-    def dimensions(self, model: nn.Module) -> ModelDimensions:
+    def dimensions(self, model: Any) -> ModelDimensions:
         """Sizes of the language model."""
 
     def gather_rotary(self, layer_kwargs: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
@@ -96,6 +96,6 @@ class Adapter(ABC):
             gathered["position_ids"] = rows.gather(layer_kwargs["position_ids"])
         return gathered
 
-    def attention(self, model: nn.Module) -> str:
+    def attention(self, model: Any) -> str:
         """transformers' name of the language model's attention implementation, such as "sdpa"."""
-        return str(self.inner_model(model).config.get_text_config()._attn_implementation)  # type: ignore[union-attr, operator]
+        return str(self.inner_model(model).config.get_text_config()._attn_implementation)

@@ -150,9 +150,12 @@ class Attachment:
         attention = self._adapter.attention(self._model)
         return Chunk(self._adapter, dropper, memory, past, length, self._depth, attention)
 
-    def _start_dropping(self, inputs: Mapping[str, Any], batch: int, length: int, past: int) -> ProgressiveDropper | None:
+    def _start_dropping(
+        self, inputs: Mapping[str, Any], batch: int, length: int, past: int
+    ) -> ProgressiveDropper | None:
         assigned, self._vision_mask = self._vision_mask, None
         has_media = any(_given(inputs.get(name)) for name in self._adapter.media_inputs)
+        vision_mask: Tensor | None
         if assigned is not None:
             vision_mask = _fit(assigned, batch, length)
         elif past and length == 1 and not has_media:

@@ -1,15 +1,13 @@
 """V2Drop over plain tensors: no model, no hooks, usable in anybody's layer loop.
 
-    dropper = ProgressiveDropper(schedule, vision_mask)
-    for layer, block in enumerate(blocks):
-        hidden = dropper.before_layer(layer, hidden)
-        hidden = block(hidden, dropper.gather(cos), dropper.gather(sin), ...)
-    hidden = dropper.restore(hidden)
+dropper = ProgressiveDropper(schedule, vision_mask)
+for layer, block in enumerate(blocks):
+    hidden = dropper.before_layer(layer, hidden)
+    hidden = block(hidden, dropper.gather(cos), dropper.gather(sin), ...)
+hidden = dropper.restore(hidden)
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -87,7 +85,9 @@ class ProgressiveDropper:
         if stage is not None:
             hidden_states = self._drop(stage, hidden_states)
             self.kept[layer] = self.rows
-            self.alive[layer] = [total - dropped for total, dropped in zip(self.vision_counts, self._dropped, strict=True)]
+            self.alive[layer] = [
+                total - dropped for total, dropped in zip(self.vision_counts, self._dropped, strict=True)
+            ]
         self._previous = hidden_states if layer + 1 in self._stages and self.has_candidates else None
         return hidden_states
 
@@ -141,5 +141,3 @@ def check_masks(vision_mask: Tensor, attention_mask: Tensor | None) -> Tensor:
             "over the columns of this chunk; see README, 'Limits'"
         )
     return attention_mask.to(vision_mask.device).bool()
-
-

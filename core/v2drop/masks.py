@@ -39,7 +39,7 @@ def shorten_mask(mask: Tensor | None, queries: Rows | None, keys: Rows, length: 
 
 def _causal(keys: Rows, own: int) -> Tensor:
     """bool [B, 1, Q, K]: keys at or before the query's position, the queries being the last `own` keys."""
-    return (keys.index[:, None, None, :] <= keys.index[:, None, -own:, None])
+    return keys.index[:, None, None, :] <= keys.index[:, None, -own:, None]
 
 
 def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:

@@ -50,8 +50,8 @@ class Rows:
         samples = torch.arange(self.index.shape[0], device=tensor.device)[:, None]
         shape = list(tensor.shape)
         shape[batch_dim] = self.index.shape[0]
-        leading = (slice(None),) * batch_dim
-        return tensor.expand(shape)[(*leading, samples, self.index)]
+        where: tuple[slice | Tensor, ...] = (*[slice(None)] * batch_dim, samples, self.index)
+        return tensor.expand(shape)[where]
 
     def scatter(self, hidden_states: Tensor, length: int) -> Tensor:
         """Put rows [B, Q, H] back to their original columns of [B, length, H], with zeros everywhere else."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
@@ -51,12 +52,13 @@ class Schedule:
     """
 
     def __init__(self, stages: Iterable[Stage | Sequence[float]], *, min_tokens: int = 0) -> None:
-        self.stages = tuple(_as_stage(stage) for stage in stages)
+        self.min_tokens: int
+        self.stages: tuple[Stage, ...] = tuple(_as_stage(stage) for stage in stages)
         if not isinstance(min_tokens, Integral) or isinstance(min_tokens, bool) or min_tokens < 0:
             raise ScheduleError(f"min_tokens={min_tokens!r}: it is an integer, 0 or more; {READ_ON}")
         self.min_tokens = int(min_tokens)
         layers = [stage.layer for stage in self.stages]
-        if any(later <= earlier for earlier, later in zip(layers, layers[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(layers)):
             raise ScheduleError(f"stages at layers {layers}: layers must ascend, each at most once; {READ_ON}")
 
     def __repr__(self) -> str:
@@ -187,7 +189,7 @@ def _paper_layers(num_layers: int) -> tuple[int, ...]:
 
 def _solve_ratio(cuts: Sequence[int], budget: float) -> float:
     """The ratio r whose powers over the spans between cuts add up to `budget` layers' worth; found by bisection."""
-    spans = [later - earlier for earlier, later in zip((0, *cuts), cuts, strict=False)]
+    spans = [later - earlier for earlier, later in pairwise((0, *cuts))]
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2

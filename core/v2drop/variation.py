@@ -48,5 +48,7 @@ def token_variation(current: Tensor, previous: Tensor, metric: str = "l2") -> Te
     """
     check_metric(metric)
     if current.shape != previous.shape:
-        raise ValueError(f"current is {list(current.shape)} but previous is {list(previous.shape)}: compare the same tokens")
+        raise ValueError(
+            f"current is {list(current.shape)} but previous is {list(previous.shape)}: compare the same tokens"
+        )
     return METRICS[metric](current, previous)

@@ -44,7 +44,9 @@ def find_checkpoint(name: str) -> Checkpoint:
     folder = CHECKPOINTS / name if name in zoo_models() else Path(name)
     if folder.is_dir():
         if not (folder / "config.json").exists():
-            raise CommandError(f"{folder} is not a model: it holds no config.json; save one there with save_pretrained()")
+            raise CommandError(
+                f"{folder} is not a model: it holds no config.json; save one there with save_pretrained()"
+            )
         return Checkpoint(name, str(folder), **_recommendation(folder))
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise CommandError(

@@ -163,7 +163,9 @@ def _print(
         return "-" if value is None else f"{value:.0f}"
 
     stages = ", ".join(f"{stage.keep:.3g} from layer {stage.layer}" for stage in schedule.stages)
-    console.print(f"model   {model}\nimage   {image}\nprompt  {prompt}\nkeep    {stages}", highlight=False, soft_wrap=True)
+    console.print(
+        f"model   {model}\nimage   {image}\nprompt  {prompt}\nkeep    {stages}", highlight=False, soft_wrap=True
+    )
     table = Table("", "dense", "dropped", "dropped / dense")
     table.add_row("answer", dense.text, dropped.text, "same" if dense.text == dropped.text else "differs")
     seconds = (dropped.prefill_seconds, dense.prefill_seconds)
@@ -171,9 +173,13 @@ def _print(
     speeds = (dropped.decode_tokens_per_second, dense.decode_tokens_per_second)
     table.add_row("decode, tokens/s", speed(speeds[1]), speed(speeds[0]), ratio(*speeds))
     vision, per_layer = sum(report.vision_tokens), report.tokens_per_layer
-    table.add_row("vision tokens per layer", str(vision), _runs(per_layer), ratio(sum(per_layer) / len(per_layer), vision))
+    table.add_row(
+        "vision tokens per layer", str(vision), _runs(per_layer), ratio(sum(per_layer) / len(per_layer), vision)
+    )
     table.add_row("retained", "100 %", f"{report.retained:.1%}", "")
-    table.add_row("LLM prefill FLOPs", f"{report.flops.dense:.3g}", f"{report.flops.dropped:.3g}", f"{report.flops.ratio:.2f} x")
+    table.add_row(
+        "LLM prefill FLOPs", f"{report.flops.dense:.3g}", f"{report.flops.dropped:.3g}", f"{report.flops.ratio:.2f} x"
+    )
     kv = report.kv_bytes
     table.add_row("KV cache, bytes", f"{kv.dense:,}", f"{kv.dropped:,}", f"{kv.ratio:.2f} x")
     console.print(table)

@@ -38,4 +38,6 @@ def schedule(
     for start, stop, keep in zip(starts, [*starts[1:], depth], keeps, strict=True):
         table.add_row(f"{start} - {stop - 1}", keep, str(per_layer[start]))
     console.print(table)
-    console.print(f"retained: {retained:.1%} of the vision tokens, averaged over layers ({retained * count:.1f} of {count})")
+    console.print(
+        f"retained: {retained:.1%} of the vision tokens, averaged over layers ({retained * count:.1f} of {count})"
+    )

@@ -6,7 +6,7 @@ answered from a scan that training has seen.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ _SPLIT_SEED = 0
 _SIZES = {"train": 1277, "validation": 160, "test": 360}
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_split(split: Split) -> dict[int, list[np.ndarray]]:
     """Scans of one split by digit value: float32 arrays ``[8, 8]`` in [0, 1], 1 is full ink.
 

@@ -61,11 +61,14 @@ def measure(
     processor: Any,
     questions: list[tuple[Scene, Question]],
     schedule: v2drop.Schedule | None = None,
+    metric: str = "l2",
     progress: bool = True,
 ) -> Result:
     """Ask every question; with a schedule, while dropping."""
     asked, right = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-    attached: AbstractContextManager[Any] = nullcontext() if schedule is None else v2drop.attach(model, schedule)
+    attached: AbstractContextManager[Any] = nullcontext()
+    if schedule is not None:
+        attached = v2drop.attach(model, schedule, metric=metric)
     shares = []
     with attached as run:
         batches = [questions[start : start + BATCH] for start in range(0, len(questions), BATCH)]
@@ -83,7 +86,9 @@ def answer_batch(model: Any, processor: Any, batch: list[tuple[Scene, Question]]
     prompts = []
     for _, question in batch:
         content = [{"type": "image"}, {"type": "text", "text": question.text}]
-        prompts.append(processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True))
+        prompts.append(
+            processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        )
     images = [scene.image for scene, _ in batch]
     inputs = processor(images=images, text=prompts, padding=True, return_tensors="pt").to(model.device)
     with torch.inference_mode():

@@ -42,8 +42,8 @@ class Packed:
 def pack(
     rng: np.random.Generator, split: Split, tokenizer: PreTrainedTokenizerFast, pictures: int, questions: int
 ) -> Packed:
-    """Draw `pictures` scenes and put `questions` questions behind each."""
-    scenes = [draw_scene(rng, split) for _ in range(pictures)]
+    """Draw `pictures` scenes and put `questions` questions behind each; with none, the scenes are crowded."""
+    scenes = [draw_scene(rng, split, crowded=questions == 0) for _ in range(pictures)]
     vision = GRID * GRID
     prefix = [*tokenizer.encode("<s> user:"), *[tokenizer.convert_tokens_to_ids("<image>")] * vision]
     rows = [_pack_row(scene, rng, tokenizer, len(prefix), questions) for scene in scenes]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .scenes import COLOURS, Scene
+from .scenes import COLOURS, Digit, Scene
 
 POSITIONS = (
     ("top-left", "top", "top-right"),
@@ -26,11 +26,11 @@ class Question:
     answer: str
 
 
-def _some_digit(scene: Scene, rng: np.random.Generator):
+def _some_digit(scene: Scene, rng: np.random.Generator) -> Digit:
     return scene.digits[rng.integers(len(scene.digits))]
 
 
-def _some_cell(scene: Scene, rng: np.random.Generator):
+def _some_cell(scene: Scene, rng: np.random.Generator) -> tuple[str, Digit | None]:
     """A cell's name and the digit in it, or None; one question in six asks for an empty cell."""
     if rng.random() < 1 / 6:
         taken = {digit.cell for digit in scene.digits}
@@ -87,7 +87,7 @@ KINDS: dict[str, Callable[[Scene, np.random.Generator], tuple[str, str]]] = {
     "where is colour": _where_colour,
     "is there": _is_there,
 }
-QUESTION_WORDS = "which digit is at the colour where there a ?".split()
+QUESTION_WORDS = ["which", "digit", "is", "at", "the", "colour", "where", "there", "a", "?"]
 ANSWER_WORDS = [*(str(value) for value in range(10)), *COLOURS, *CELL_NAMES, "none", "yes", "no"]
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from .digits import Split, draw_ink, load_split
 
 CELL = 48  # pixels: a canvas is a grid of cells, each holding at most one digit
+STEP = 12  # pixels: digits start near multiples of this, the zoo's patch size, which makes them far quicker to learn
 COLOURS = {
     "red": (235, 50, 45),
     "green": (45, 200, 60),
@@ -43,23 +44,26 @@ class Scene:
         return Image.fromarray(self.pixels)
 
 
-def draw_scene(rng: np.random.Generator, split: Split, rows: int = 3, columns: int = 3) -> Scene:
-    """Draw 2 to 5 digits of distinct value and colour in distinct cells of a cluttered canvas."""
+def draw_scene(rng: np.random.Generator, split: Split, rows: int = 3, columns: int = 3, crowded: bool = False) -> Scene:
+    """Draw 2 to 5 digits of distinct value and colour in distinct cells of a cluttered canvas.
+
+    A crowded scene has a digit in every cell, of any value and colour: good for learning to read, not for asking.
+    """
     scans = load_split(split)
     height, width = rows * CELL, columns * CELL
     pixels = _clutter(rng, height, width)
     owner = np.full((height, width), -1, dtype=np.int8)
-    count = int(rng.integers(2, 6))
+    count = rows * columns if crowded else int(rng.integers(2, 6))
     cells = rng.choice(rows * columns, size=count, replace=False)
-    values = rng.choice(10, size=count, replace=False)
-    colours = rng.choice(list(COLOURS), size=count, replace=False)
+    values = rng.choice(10, size=count, replace=crowded)
+    colours = rng.choice(list(COLOURS), size=count, replace=crowded)
     digits = []
     for index, (cell, value, colour) in enumerate(zip(cells, values, colours, strict=True)):
-        size = int(rng.integers(30, 39))
+        size = int(rng.integers(24, 29))
         scan = scans[int(value)][rng.integers(len(scans[int(value)]))]
         ink = draw_ink(scan, size, rng, distort=split == "train")
-        top = int(cell) // columns * CELL + int(rng.integers(2, CELL - size - 1))
-        left = int(cell) % columns * CELL + int(rng.integers(2, CELL - size - 1))
+        top = int(cell) // columns * CELL + int(rng.integers(2)) * STEP + int(rng.integers(4))
+        left = int(cell) % columns * CELL + int(rng.integers(2)) * STEP + int(rng.integers(4))
         window = (slice(top, top + size), slice(left, left + size))
         shade = np.array(COLOURS[str(colour)], dtype=np.float32) * rng.uniform(0.85, 1.05)
         alpha = np.clip(ink * 1.3, 0, 1)[..., None]

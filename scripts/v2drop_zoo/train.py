@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -26,9 +26,9 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedTokenizerFast
 
+from . import CHECKPOINTS
 from .packing import IGNORED, Packed, pack
 from .questions import CELL_NAMES, KINDS
-from . import CHECKPOINTS
 from .recipes import HIDDEN, RECIPES, YOUNG_LAYERS
 from .scenes import COLOURS
 
@@ -38,15 +38,15 @@ class Plan:
     """How long and how hard to train. Steps count over all processes together; pictures are per process."""
 
     seed: int = 0
-    vision_steps: int = 500
-    young_steps: int = 2000
-    steps: int = 1400
+    vision_steps: int = 800
+    young_steps: int = 1600
+    steps: int = 1500
     vision_pictures: int = 16
     pictures: int = 4
     questions: int = 20
     penalty: float = 0.3
     processes: int = 2
-    matrix_rate: float = 0.01
+    matrix_rate: float = 0.02
     rate: float = 3e-3
     save_every: int = 200
 
@@ -58,7 +58,7 @@ class Plan:
 class Lesson(nn.Module):
     """The model and what it is taught with; the forward pass is a training loss."""
 
-    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.model = model
         words = ([*map(str, range(10)), "none"], [*COLOURS, "none"], list(CELL_NAMES))
@@ -68,7 +68,9 @@ class Lesson(nn.Module):
             layer.register_forward_pre_hook(lambda _, args: self._inputs.append(args[0]))
         self.words = [torch.tensor(tokenizer.convert_tokens_to_ids(group)) for group in words]
 
-    def forward(self, batch: Packed, layers: Sequence[int], patch_weight: float, penalty: float) -> dict[str, torch.Tensor]:
+    def forward(
+        self, batch: Packed, layers: Sequence[int], patch_weight: float, penalty: float
+    ) -> dict[str, torch.Tensor]:
         features = torch.stack(list(self.model.model.get_image_features(batch.pixel_values).pooler_output))
         losses = {"patches": self._patch_loss(features, batch.patch_labels)}
         losses["loss"] = patch_weight * losses["patches"]
@@ -83,10 +85,12 @@ class Lesson(nn.Module):
     def _patch_loss(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """How badly each patch names its digit, colour and cell, by the words' own embeddings."""
         scaled = F.normalize(features, dim=-1) * HIDDEN**0.5
+        background = labels[..., 0] == 10
         loss = features.new_zeros(())
         for index, words in enumerate(self.words):
             logits = scaled @ self.model.get_input_embeddings()(words).T
-            loss = loss + F.cross_entropy(logits.flatten(0, 1), labels[..., index].flatten())
+            losses = F.cross_entropy(logits.transpose(1, 2), labels[..., index], reduction="none")
+            loss = loss + losses[background].mean() + losses[~background].mean()  # digits cover a seventh of a picture
         return loss
 
     def _answer(
@@ -114,7 +118,8 @@ class Lesson(nn.Module):
 
 def build_optimizers(lesson: Lesson, plan: Plan) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside layers, AdamW for the rest: far fewer steps than AdamW alone."""
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in lesson.named_parameters():
         inside = ".layers." in name or "multi_modal_projector" in name
         (matrices if inside and parameter.ndim == 2 else rest).append(parameter)
@@ -130,14 +135,14 @@ def ramp(value: float, start: float, end: float) -> float:
 
 
 def learning_rate_factor(step: int, plan: Plan) -> float:
-    """Each phase warms up; the first cools down a little, the last to zero over its second half."""
+    """Each phase warms up; the first cools down, the others run at half its rate, the last one down to zero."""
     if step < plan.vision_steps:
         return ramp(step + 1, 0, 20) * (1 - 0.8 * ramp(step, plan.vision_steps * 0.6, plan.vision_steps))
     done = step - plan.vision_steps
     if done < plan.young_steps:
-        return ramp(done + 1, 0, 100)
+        return 0.5 * ramp(done + 1, 0, 100)
     done -= plan.young_steps
-    return ramp(done + 1, 0, 50) * (1 - ramp(done, plan.steps * 0.5, plan.steps))
+    return 0.5 * ramp(done + 1, 0, 50) * (1 - ramp(done, plan.steps * 0.4, plan.steps))
 
 
 def layers_at(step: int, plan: Plan) -> Sequence[int]:
@@ -166,7 +171,9 @@ def train_step(
 
 
 @torch.no_grad()
-def measure(lesson: Lesson, tokenizer: PreTrainedTokenizerFast, layers: Sequence[int], seed: int, pictures: int = 40) -> dict[str, float]:
+def measure(
+    lesson: Lesson, tokenizer: PreTrainedTokenizerFast, layers: Sequence[int], seed: int, pictures: int = 40
+) -> dict[str, float]:
     """Teacher-forced accuracy on validation digits, over all questions and by kind."""
     batch = pack(np.random.default_rng([seed, 99]), "validation", tokenizer, pictures, 14)
     right = lesson(batch, layers, 0.0, 0.0)["logits"].argmax(-1) == batch.labels
@@ -174,8 +181,8 @@ def measure(lesson: Lesson, tokenizer: PreTrainedTokenizerFast, layers: Sequence
     return {"all": right[batch.kinds >= 0].float().mean().item(), **by_kind}
 
 
-def work(rank: int, name: str, plan: Plan, out: Path) -> None:
-    """One process: its share of every batch, gradients averaged over all."""
+def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = None) -> None:
+    """One process: its share of every batch, gradients averaged over all. Goes on from `out`'s state.pt if there is one."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{out / 'rendezvous'}", rank=rank, world_size=plan.processes)
     torch.manual_seed(plan.seed)
@@ -190,15 +197,22 @@ def work(rank: int, name: str, plan: Plan, out: Path) -> None:
             optimizer.load_state_dict(saved)
         start = state["step"]
     parallel = DistributedDataParallel(lesson, find_unused_parameters=True)
+    end = stop_after or plan.total
     console = Console(quiet=rank != 0)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name, total=plan.total, completed=start)
-        for step in range(start, plan.total):
+        for step in range(start, end):
             rng = np.random.default_rng([plan.seed, step, rank])  # by step, so that a resumed run sees the same data
             answers = bool(layers_at(step, plan))
             pictures = plan.pictures if answers else plan.vision_pictures
-            batch = pack(rng, "train", processor.tokenizer, pictures, plan.questions if answers else 1)
+            batch = pack(rng, "train", processor.tokenizer, pictures, plan.questions if answers else 0)
             losses = train_step(parallel, optimizers, step, batch, plan)
             progress.advance(task)
             if (step + 1) % plan.save_every == 0 and rank == 0:
@@ -213,7 +227,7 @@ def work(rank: int, name: str, plan: Plan, out: Path) -> None:
                 }
                 torch.save(state, out / "state.tmp")
                 os.replace(out / "state.tmp", state_file)
-    if rank == 0:
+    if rank == 0 and end == plan.total:
         model.to(torch.bfloat16).save_pretrained(out)
         processor.save_pretrained(out)
     dist.destroy_process_group()

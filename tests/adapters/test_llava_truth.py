@@ -31,7 +31,9 @@ def random_case(seed):
         "ends_in_picture": rng.random() < 0.15,
         "masked": samples > 1 or rng.random() < 0.7,
         "schedule": v2drop.Schedule(stages, min_tokens=rng.choice([0, 0, 1, 3])),
-        "mode": rng.choice(["forward", "forward uncached", "greedy", "greedy uncached", "sample", "beam", "turns", "picture turn"]),
+        "mode": rng.choice(
+            ["forward", "forward uncached", "greedy", "greedy uncached", "sample", "beam", "turns", "picture turn"]
+        ),
     }
 
 
@@ -85,7 +87,9 @@ def test_dropping_equals_masking(seed):
     else:
         assert attached.report is None
     for step, (ours, theirs) in enumerate(zip(dropped, masked, strict=True)):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4, msg=lambda text, step=step: f"step {step} of {case}: {text}")
+        torch.testing.assert_close(
+            ours, theirs, atol=1e-4, rtol=1e-4, msg=lambda text, step=step: f"step {step} of {case}: {text}"
+        )
 
 
 def test_few_cases_were_skipped_for_close_scores():

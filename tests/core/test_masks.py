@@ -1,0 +1,56 @@
+"""Masks for shortened rows, in each form that transformers uses."""
+
+from __future__ import annotations
+
+import torch
+
+from v2drop import Rows
+from v2drop.masks import shorten_mask
+
+QUERIES = Rows(torch.tensor([[0, 2, 1], [0, 1, 2]]), torch.tensor([[True, True, False], [True, True, True]]))
+CAUSAL = torch.ones(3, 3, dtype=torch.bool).tril().expand(2, 1, 3, 3)
+EXPECTED = torch.tensor(
+    [
+        [[True, False, False], [True, True, False], [True, False, True]],  # the filler sees itself and what it may
+        [[True, False, False], [True, True, False], [True, True, True]],
+    ]
+)[:, None]
+
+
+def test_bool_masks_are_gathered_and_fillers_hidden():
+    assert torch.equal(shorten_mask(CAUSAL, QUERIES, QUERIES, 3, "sdpa"), EXPECTED)
+
+
+def test_additive_masks_are_gathered_and_fillers_hidden():
+    least = torch.finfo(torch.float32).min
+    stock = torch.zeros(2, 1, 3, 3).masked_fill(~CAUSAL, least)
+    short = shorten_mask(stock, QUERIES, QUERIES, 3, "eager")
+    assert torch.equal(short == 0, EXPECTED)
+    assert torch.equal(short == least, ~EXPECTED)
+
+
+def test_a_mask_is_made_only_where_rows_are_ragged():
+    even = Rows(torch.tensor([[0, 2], [1, 2]]), None)
+    assert shorten_mask(None, even, even, 3, "sdpa") is None
+    made = shorten_mask(None, QUERIES, QUERIES, 3, "sdpa")
+    seen_by_real = QUERIES.valid[:, None, :, None] & made
+    assert torch.equal(seen_by_real, QUERIES.valid[:, None, :, None] & EXPECTED)
+    assert made.any(-1).all()
+
+
+def test_flash_attention_gets_real_keys_as_two_dimensions():
+    assert torch.equal(shorten_mask(None, QUERIES, QUERIES, 3, "flash_attention_2"), QUERIES.valid)
+    padding = torch.tensor([[1, 1, 1], [0, 1, 1]])
+    assert shorten_mask(padding, QUERIES, QUERIES, 3, "flash_attention_2").tolist() == [[1, 1, 0], [0, 1, 1]]
+
+
+def test_a_decode_step_sees_the_keys_that_a_layer_holds():
+    keys = Rows(torch.tensor([[0, 2, 3], [0, 1, 3]]), torch.tensor([[True, True, True], [True, False, True]]))
+    stock = torch.tensor([[[[True, True, True, True]]], [[[False, True, True, True]]]])
+    assert shorten_mask(stock, None, keys, 1, "sdpa").flatten(1).tolist() == [[True, True, True], [False, False, True]]
+    assert shorten_mask(None, None, keys, 1, "sdpa").flatten(1).tolist() == [[True, True, True], [True, False, True]]
+
+
+def test_masks_with_a_head_dimension_keep_it():
+    stock = CAUSAL.expand(2, 4, 3, 3)
+    assert torch.equal(shorten_mask(stock, QUERIES, QUERIES, 3, "sdpa"), EXPECTED.expand(2, 4, 3, 3))

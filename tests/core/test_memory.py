@@ -1,0 +1,58 @@
+"""What is remembered on a cache between calls."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from v2drop import CacheError, Rows
+from v2drop.memory import Memory
+
+
+def rows(*columns, valid=None):
+    return Rows(torch.tensor(columns), None if valid is None else torch.tensor(valid))
+
+
+def test_nothing_dropped_is_an_empty_memory():
+    memory = Memory.of(SimpleNamespace())
+    assert memory.keys(5, past=3, chunk=2, rows=None) is None
+    assert Memory.of(None).held == {}
+
+
+def test_a_chunk_then_text_then_another_chunk():
+    cache = SimpleNamespace()
+    Memory().extended(0, 5, {2: rows([0, 3, 4])}).store(cache)
+    memory = Memory.of(cache)
+    assert memory.keys(1, 5, 1, None) is None
+    assert memory.keys(2, 5, 1, None).index.tolist() == [[0, 3, 4, 5]]
+    assert memory.keys(4, 7, 2, None).index.tolist() == [[0, 3, 4, 5, 6, 7, 8]]  # text turns wrote nothing
+    later = memory.extended(7, 3, {2: rows([0, 2]), 4: rows([2])})
+    assert later.length == 10
+    assert later.keys(2, 10, 1, None).index.tolist() == [[0, 3, 4, 5, 6, 7, 9, 10]]
+    assert later.keys(4, 10, 1, None).index.tolist() == [[0, 3, 4, 5, 6, 9, 10]]
+
+
+def test_a_stage_unknown_to_the_earlier_chunk_starts_from_what_its_layer_holds():
+    memory = Memory().extended(0, 4, {3: rows([0, 3])})
+    later = memory.extended(4, 2, {1: rows([1]), 5: rows([1])})
+    assert later.keys(1, 6, 0, None).index.tolist() == [[0, 1, 2, 3, 5]]
+    assert later.keys(3, 6, 0, None).index.tolist() == [[0, 3, 5]]
+    assert later.keys(5, 6, 0, None).index.tolist() == [[0, 3, 5]]
+
+
+def test_fillers_stay_marked():
+    memory = Memory().extended(0, 3, {1: rows([0, 1], [0, 2], valid=[[True, False], [True, True]])})
+    keys = memory.keys(1, 4, 1, None)
+    assert keys.valid.tolist() == [[True, False, True, True], [True, True, True, True]]
+
+
+def test_cropped_caches_and_other_batches_are_refused():
+    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])})
+    memory.check(5, 1)
+    with pytest.raises(CacheError, match="holds 4 positions"):
+        memory.check(4, 1)
+    with pytest.raises(CacheError, match="this call has 2 samples"):
+        memory.check(5, 2)
+    Memory().check(0, 7)

@@ -1,0 +1,139 @@
+"""The `v2drop` command, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tiny_llava import tiny_llava
+
+import v2drop
+from v2drop_zoo import CHECKPOINTS
+
+EXAMPLE = json.loads((CHECKPOINTS / "llava" / "v2drop.json").read_text())
+
+
+def command(*arguments, cwd=None):
+    process = [sys.executable, "-m", "v2drop_scripts", *map(str, arguments)]
+    return subprocess.run(process, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """`v2drop run --json --overlay FILE` without further options, in an empty folder."""
+    folder = tmp_path_factory.mktemp("run")
+    done = command("run", "--json", "--overlay", "overlay.png", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), folder
+
+
+def test_the_bundled_question_is_answered_right_dense_and_dropped(answered):
+    data, _ = answered
+    assert data["dense"]["answer"] == data["dropped"]["answer"] == EXAMPLE["answer"]
+
+
+def test_json_holds_the_documented_fields(answered):
+    data, _ = answered
+    side = {"answer", "prefill_seconds", "kv_bytes", "flops"}
+    assert data.keys() == {"model", "image", "prompt", "dense", "dropped"}
+    assert data["dense"].keys() == side
+    assert data["dropped"].keys() == side | {"retained", "tokens_per_layer"}
+    schedule = v2drop.Schedule.from_dict(EXAMPLE["schedule"])
+    assert data["dropped"]["tokens_per_layer"] == list(schedule.tokens_per_layer(12, 144))
+    assert data["dropped"]["retained"] == pytest.approx(schedule.retained(12), abs=0.01)
+    assert data["dropped"]["kv_bytes"] < data["dense"]["kv_bytes"]
+    assert data["dropped"]["flops"] < data["dense"]["flops"]
+
+
+def test_the_overlay_shows_every_stage(answered):
+    _, folder = answered
+    overlay = Image.open(folder / "overlay.png")
+    stages = len(EXAMPLE["schedule"]["stages"])
+    assert overlay.width == (stages + 1) * 288 + stages * 8
+    assert overlay.height > 288
+    first, last = overlay.crop((0, 22, 288, 310)), overlay.crop((overlay.width - 288, 22, overlay.width, 310))
+    brightness = [sum(panel.convert("L").histogram()[n] * n for n in range(256)) for panel in (first, last)]
+    assert brightness[1] < 0.6 * brightness[0]
+
+
+def test_people_get_a_table():
+    done = command("run", "--retain", "0.5")
+    assert done.returncode == 0, done.stderr
+    for row in ("answer", "prefill, ms", "decode, tokens/s", "vision tokens per layer", "retained", "KV cache"):
+        assert row in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "quoted"),
+    [
+        (["run", "--image", "nowhere.png"], "nowhere.png"),
+        (["run", "--image", __file__], "as an image"),
+        (["run", "--model", "nowhere"], "'nowhere'.*llava"),
+        (["run", "--model", str(Path(__file__).parent)], "config.json"),
+        (["run", "--preset", "llava-1.5-192", "--retain", "0.3"], "contradict"),
+        (["run", "--preset", "llava-1.5-192"], "layer 17.*12 decoder layers"),
+        (["run", "--preset", "best"], "best.*llava-1.5-192"),
+        (["run", "--retain", "0"], "retained=0"),
+        (["run", "--overlay", "/nowhere/at/all.png"], "/nowhere/at"),
+        (["schedule", "--retain", "0.01"], "at least"),
+    ],
+)
+def test_mistakes_are_told_without_a_traceback(arguments, quoted, capsys, monkeypatch):
+    from v2drop_scripts.app import run_app
+
+    monkeypatch.setattr(sys, "argv", ["v2drop", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        run_app()
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    import re
+
+    assert re.search(quoted, printed.err), printed.err
+
+
+def test_a_mistake_ends_the_process_with_2():
+    done = command("run", "--image", "nowhere.png")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_folder_without_an_example_asks_for_one(tmp_path, capsys, monkeypatch):
+    from v2drop_scripts.app import run_app
+
+    tiny_llava().save_pretrained(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["v2drop", "run", "--model", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        run_app()
+    assert "--image and --prompt" in capsys.readouterr().err
+
+
+def test_schedule_prints_stages_and_tokens():
+    done = command("schedule", "--retain", "0.4", "--json")
+    data = json.loads(done.stdout)
+    recommended = v2drop.Schedule.from_dict(EXAMPLE["schedule"])
+    assert [layer for layer, _ in data["stages"]] == [stage.layer for stage in recommended.stages]
+    assert data["retained"] == pytest.approx(0.4)
+    assert len(data["tokens_per_layer"]) == 12
+    assert sum(data["tokens_per_layer"]) / 12 / 144 == pytest.approx(0.4, abs=0.01)
+
+
+def test_adapters_are_listed():
+    rows = json.loads(command("adapters", "--json").stdout)
+    assert {"model_type": "llava", "adapter": "v2drop_llava:LlavaAdapter"}.items() <= rows[0].items()
+
+
+def test_a_plain_install_says_what_the_command_lacks():
+    script = (
+        "import sys; sys.modules['typer'] = None; sys.argv = ['v2drop'];import v2drop_scripts; v2drop_scripts.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "v2drop[cli]" in done.stderr
+    assert "Traceback" not in done.stderr
