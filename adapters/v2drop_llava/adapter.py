@@ -33,30 +33,52 @@ class LlavaAdapter(Adapter):
         return (embeds == embedding).all(-1)
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
-        mask = self.vision_mask(model, inputs)
-        patch, size = model.config.vision_config.patch_size, model.config.vision_config.image_size
-        side = size // patch
-        sample, position = mask.nonzero(as_tuple=True)
-        order = torch.arange(len(position), device=mask.device)
-        if len(position) % side**2:
-            raise VisionMaskError(
-                f"{len(position)} vision tokens are no whole number of pictures: a picture has {side} x {side} = "
-                f"{side**2} tokens in this model; see README, 'Limits'"
-            )
-        picture, place = order // side**2, order % side**2
-        row, column = place // side, place % side
-        corner = torch.stack([column, row, column + 1, row + 1], dim=1)
-        pictures = len(position) // side**2
+        """See `Adapter.layout`. A class token (strategy "full" of a CLIP tower) has row and column -1 and the whole box.
+
+        Raises:
+            VisionMaskError: the vision tokens are no whole number of pictures.
+        """
+        sample, position = self.vision_mask(model, inputs).nonzero(as_tuple=True)
+        pictures = self._pictures(model.config, inputs, len(position))
+        cells = [cell for rows, columns, start in pictures for cell in _cells(rows, columns, start)]
+        place = torch.tensor(cells, dtype=torch.long).reshape(-1, 2)
+        counts = torch.tensor([rows * columns - start for rows, columns, start in pictures], dtype=torch.long)
+        picture = torch.arange(len(pictures)).repeat_interleave(counts)
+        patch = model.config.vision_config.patch_size
+        grid = torch.tensor([picture[:2] for picture in pictures], dtype=torch.long).reshape(-1, 2)
+        box = torch.cat([place.flip(1), place.flip(1) + 1], dim=1) * patch
+        whole = torch.cat([torch.zeros_like(grid), grid.flip(1) * patch], dim=1)[picture]
         return VisionLayout(
             sample=sample,
             position=position,
             picture=picture,
-            row=row,
-            column=column,
-            box=(corner * patch).float(),
-            grid=torch.tensor([[side, side]]).expand(pictures, 2),
-            size=torch.tensor([[size, size]]).expand(pictures, 2),
+            row=place[:, 0],
+            column=place[:, 1],
+            box=torch.where(place[:, :1] < 0, whole, box).float(),
+            grid=grid,
+            size=grid * patch,
         )
+
+    def _pictures(self, config: Any, inputs: Mapping[str, Any], tokens: int) -> list[tuple[int, int, int]]:
+        """Rows, columns and first place (-1: a class token comes first) of each picture that `tokens` tokens make up."""
+        patch, side = (
+            config.vision_config.patch_size,
+            config.vision_config.image_size // config.vision_config.patch_size,
+        )
+        class_token = (
+            config.vision_feature_select_strategy == "full" and config.vision_config.model_type == "clip_vision_model"
+        )
+        start = -1 if class_token else 0
+        if inputs.get("image_sizes") is not None:  # towers that take pictures of any size, such as Pixtral's
+            pictures = [(height // patch, width // patch, start) for height, width in inputs["image_sizes"]]
+        else:
+            pictures = [(side, side, start)] * (tokens // (side * side - start))
+        if sum(rows * columns - start for rows, columns, start in pictures) != tokens:
+            raise VisionMaskError(
+                f"{tokens} vision tokens are no whole number of pictures: a picture has {side} x {side} = {side**2} "
+                "tokens in this model; see README, 'Limits'"
+            )
+        return pictures
 
     def dimensions(self, model: Any) -> ModelDimensions:
         text = model.config.get_text_config()
@@ -68,3 +90,8 @@ class LlavaAdapter(Adapter):
             num_kv_heads=text.num_key_value_heads,
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
         )
+
+
+def _cells(rows: int, columns: int, start: int) -> list[tuple[int, int]]:
+    grid = [(row, column) for row in range(rows) for column in range(columns)]
+    return [(-1, -1), *grid] if start < 0 else grid

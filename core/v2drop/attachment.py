@@ -147,8 +147,7 @@ class Attachment:
         dropper = self._start_dropping(inputs, batch, length, past)
         if dropper is None and not memory.held:
             return None
-        attention = self._adapter.attention(self._model)
-        return Chunk(self._adapter, dropper, memory, past, length, self._depth, attention)
+        return Chunk(self._model, self._adapter, dropper, memory, past, length, self._depth)
 
     def _start_dropping(
         self, inputs: Mapping[str, Any], batch: int, length: int, past: int

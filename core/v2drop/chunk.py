@@ -24,24 +24,24 @@ class Chunk:
         past: positions that the cache holds.
         length: columns of this chunk.
         num_layers: decoder layers of the model.
-        attention: transformers' name of the attention implementation.
     """
 
     def __init__(
         self,
+        model: Any,
         adapter: Adapter,
         dropper: ProgressiveDropper | None,
         memory: Memory,
         past: int,
         length: int,
         num_layers: int,
-        attention: str,
     ) -> None:
         self.dropper = dropper
-        self._adapter, self._memory, self._past, self._length = adapter, memory, past, length
-        self._num_layers, self._attention = num_layers, attention
+        self._model, self._adapter, self._num_layers = model, adapter, num_layers
+        self._memory, self._past, self._length = memory, past, length
         self._starts = {*memory.held, *(dropper.stage_layers if dropper is not None else ())}
-        self._keys: Rows | None = None
+        self._layer = 0  # the last one before which something changed
+        self._ragged = False
         self._replaced: dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]] = {}
         self._cache: Any = None
         self._element_size = 0
@@ -56,18 +56,24 @@ class Chunk:
             rows = self.dropper.rows
             self._trace(layer, hidden_states, kwargs)
         if layer in self._starts:
-            self._keys = self._memory.keys(layer, self._past, self._length, rows)
+            held = latest(self._memory.held, layer)
+            self._layer, self._ragged = layer, held is not None and held.valid is not None
             self._replaced.clear()
-        if self._keys is not None:
-            kwargs.update(self._shortened(kwargs, rows, self._keys))
+        # a decode step without padding ends here: its one query sees every key that a layer holds
+        if self._layer and (rows is not None or self._ragged or kwargs.get("attention_mask") is not None):
+            kwargs.update(self._shortened(kwargs, rows))
         return hidden_states
 
-    def _shortened(self, kwargs: dict[str, Any], rows: Rows | None, keys: Rows) -> dict[str, Any]:
+    def _shortened(self, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
         """The replaced arguments, computed once for all layers that are handed the same ones."""
         mask, rotary = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
         key = (id(mask), id(rotary))
         if key not in self._replaced:
-            short = {"attention_mask": shorten_mask(mask, rows, keys, self._length, self._attention)}
+            short: dict[str, Any] = {}
+            keys = self._memory.keys(self._layer, self._past, self._length, rows)
+            if keys is not None:
+                attention = self._adapter.attention(self._model)
+                short["attention_mask"] = shorten_mask(mask, rows, keys, self._length, attention)
             if rows is not None:
                 short |= self._adapter.gather_rotary(kwargs, rows.index)
             self._replaced[key] = short, {"mask": mask, "rotary": rotary}  # held, so that no other object takes its id

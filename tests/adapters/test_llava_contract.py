@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import weakref
 
 import pytest
 import torch
@@ -333,6 +334,42 @@ def test_layout_covers_each_vision_token_once(model):
         assert layout.box[mine][SIDE + 2].tolist() == [10, 5, 15, 10]
     assert layout.grid.tolist() == [[SIDE, SIDE]] * 3
     assert layout.size.tolist() == [[20, 20]] * 3
+
+
+def test_layout_of_class_tokens_and_of_pictures_of_any_size(model):
+    whole = copy.deepcopy(model)
+    whole.config.vision_feature_select_strategy = "full"
+    ids = torch.full((1, PICTURE + 1), IMAGE)
+    layout = LlavaAdapter().layout(whole, {"input_ids": ids})
+    assert (layout.row[0], layout.column[0], layout.row[1]) == (-1, -1, 0)
+    assert layout.box[:2].tolist() == [[0, 0, 20, 20], [0, 0, 5, 5]]
+    sized = {"input_ids": torch.full((1, 6 + 2), IMAGE), "image_sizes": [(10, 15), (10, 5)]}
+    layout = LlavaAdapter().layout(model, sized)
+    assert layout.grid.tolist() == [[2, 3], [2, 1]]
+    assert layout.picture.tolist() == [0] * 6 + [1] * 2
+    assert layout.box[5].tolist() == [10, 5, 15, 10]
+
+
+@torch.no_grad()
+def test_no_hidden_state_outlives_the_layer_after_it(model):
+    """The input of a layer is gone by the time the layer after the next runs, as on the stock model."""
+    layers, seen, outlived = model.model.language_model.layers, {}, []
+
+    def watch(number):
+        def hook(module, args):
+            seen[number] = weakref.ref(args[0])
+            if number >= 3 and seen[number - 2]() is not None:
+                outlived.append(number - 2)
+
+        return hook
+
+    with v2drop.attach(model, HALVES):
+        handles = [layer.register_forward_pre_hook(watch(number)) for number, layer in enumerate(layers)]
+        model(**inputs_for(1, 2))
+    for handle in handles:
+        handle.remove()
+    assert len(seen) == 6
+    assert outlived == []
 
 
 def test_layout_of_half_a_picture_is_an_error(model):
