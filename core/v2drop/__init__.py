@@ -11,6 +11,7 @@ from .errors import (
     MetricError,
     ScheduleError,
     UnsupportedModelError,
+    UsageError,
     V2DropError,
     VisionMaskError,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "ScheduleError",
     "Stage",
     "UnsupportedModelError",
+    "UsageError",
     "V2DropError",
     "VisionLayout",
     "VisionMaskError",

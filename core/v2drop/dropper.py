@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .errors import VisionMaskError
+from .errors import UsageError, VisionMaskError
 from .rows import Rows
 from .schedule import Schedule, Stage
 from .selection import keep_highest
@@ -79,7 +79,10 @@ class ProgressiveDropper:
     def before_layer(self, layer: int, hidden_states: Tensor) -> Tensor:
         """Call before each decoder layer, in order, with its input [B, Q, H]; returns what is left of it.
 
-        `hidden_states` of the layer before a stage is held until that stage, and no longer.
+        The input of the layer before a stage is held until that stage, and no longer.
+
+        Raises:
+            UsageError: the layer before a stage was left out.
         """
         stage = self._stages.get(layer)
         if stage is not None:
@@ -98,7 +101,7 @@ class ProgressiveDropper:
         if staying == alive:
             return hidden_states
         if previous is None:
-            raise RuntimeError(
+            raise UsageError(
                 f"before_layer({stage.layer}) came without before_layer({stage.layer - 1}): call it before every layer, "
                 "in order, because a stage compares two layers' inputs"
             )

@@ -31,5 +31,9 @@ class VisionMaskError(V2DropError, ValueError):
     """A vision mask of the wrong type or shape, or pictures without vision tokens."""
 
 
+class UsageError(V2DropError, ValueError):
+    """A call of the plain-tensor functions that has no answer: shapes that differ, or a layer left out."""
+
+
 class CacheError(V2DropError, RuntimeError):
     """A cache whose contents do not fit what v2drop remembers about it."""

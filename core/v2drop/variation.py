@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .errors import MetricError
+from .errors import MetricError, UsageError
 
 
 def _l2(current: Tensor, previous: Tensor) -> Tensor:
@@ -44,11 +44,11 @@ def token_variation(current: Tensor, previous: Tensor, metric: str = "l2") -> Te
 
     Raises:
         MetricError: unknown metric.
-        ValueError: the two inputs differ in shape.
+        UsageError: the two inputs differ in shape.
     """
     check_metric(metric)
     if current.shape != previous.shape:
-        raise ValueError(
+        raise UsageError(
             f"current is {list(current.shape)} but previous is {list(previous.shape)}: compare the same tokens"
         )
     return METRICS[metric](current, previous)

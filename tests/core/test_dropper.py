@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from v2drop import ProgressiveDropper, Schedule, VisionMaskError
+from v2drop import ProgressiveDropper, Schedule, UsageError, VisionMaskError
 
 
 def walk(schedule, vision, inputs, real=None):
@@ -113,7 +113,7 @@ def test_keep_everything_returns_the_very_same_tensor():
 def test_a_layer_left_out_is_an_error():
     dropper = ProgressiveDropper(Schedule([(2, 0.5)]), torch.tensor([[True, True, False]]))
     dropper.before_layer(0, torch.randn(1, 3, 2))
-    with pytest.raises(RuntimeError, match=r"before_layer\(1\)"):
+    with pytest.raises(UsageError, match=r"before_layer\(1\)"):
         dropper.before_layer(2, torch.randn(1, 3, 2))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from v2drop import MetricError, token_variation
+from v2drop import MetricError, UsageError, token_variation
 
 
 def pair(dtype=torch.float32):
@@ -33,5 +33,5 @@ def test_unknown_metric_and_different_shapes_are_refused():
     current, previous = pair()
     with pytest.raises(MetricError, match=r"l3.*l2, l1, cosine"):
         token_variation(current, previous, "l3")
-    with pytest.raises(ValueError, match=r"\[2, 4, 16\]"):
+    with pytest.raises(UsageError, match=r"\[2, 4, 16\]"):
         token_variation(current, previous[:, :4])
