@@ -38,7 +38,7 @@ class LlavaAdapter(Adapter):
         Raises:
             VisionMaskError: the vision tokens are no whole number of pictures.
         """
-        sample, position = self.vision_mask(model, inputs).nonzero(as_tuple=True)
+        sample, position = self.vision_mask(model, inputs).cpu().nonzero(as_tuple=True)
         pictures = self._pictures(model.config, inputs, len(position))
         cells = [cell for rows, columns, start in pictures for cell in _cells(rows, columns, start)]
         place = torch.tensor(cells, dtype=torch.long).reshape(-1, 2)

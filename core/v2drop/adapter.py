@@ -26,7 +26,7 @@ class ModelDimensions:
 
 @dataclass(frozen=True)
 class VisionLayout:
-    """Where each of the N vision tokens of a batch lies in its picture, in order of sample and position.
+    """Where each of the N vision tokens of a batch lies in its picture, in order of sample and position; on the CPU.
 
     Attributes:
         sample: int64 [N], row of the batch.

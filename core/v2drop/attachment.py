@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .adapter import Adapter
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
-from .errors import AlreadyAttachedError, MethodError, ScheduleError, VisionMaskError
+from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, VisionMaskError
 from .memory import Memory
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
@@ -52,8 +52,13 @@ def attach(
         MethodError, MetricError: an unknown method or metric.
         AlreadyAttachedError: v2drop is attached to this model already.
     """
-    adapter = adapter or get_adapter(model)
+    if adapter is None:
+        adapter = get_adapter(model)
+    elif not isinstance(adapter, Adapter):
+        raise UnsupportedModelError(f"adapter={adapter!r}: pass an instance of a v2drop.Adapter; see CONTRIBUTING.md")
     bare = unwrap(model)
+    if not isinstance(bare, nn.Module):
+        raise UnsupportedModelError(f"{type(model).__name__} is not a model; see README, 'Supported models'")
     depth = len(adapter.decoder_layers(bare))
     if (schedule is None) == (retained is None):
         raise ScheduleError(
@@ -88,7 +93,7 @@ class Attachment:
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
             raise AlreadyAttachedError(
                 f"v2drop is attached to this {type(model).__name__} already: detach() the first attachment, or leave its "
-                "with block; see README, 'In Python'"
+                "with block (a deep copy of an attached model is attached too); see README, 'In Python'"
             )
         self._depth = len(layers)
         self._dimensions = adapter.dimensions(model)
@@ -131,10 +136,11 @@ class Attachment:
 
     def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
-        chunk = self._start(inputs)
+        assigned, self._vision_mask = self._vision_mask, None
+        chunk = self._start(inputs, assigned)
         return None if chunk is None else (args, {**kwargs, _CHUNK: chunk})
 
-    def _start(self, inputs: Mapping[str, Any]) -> Chunk | None:
+    def _start(self, inputs: Mapping[str, Any], assigned: Tensor | None) -> Chunk | None:
         """The state of a forward call; None where it has nothing to drop and nothing was dropped before."""
         ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), inputs.get("past_key_values")
         given = ids if ids is not None else embeds
@@ -142,21 +148,24 @@ class Attachment:
             return None  # the stock model says what is missing
         batch, length = given.shape[:2]
         past = cache.get_seq_length() if cache is not None else 0
-        memory = Memory.of(cache) if past else Memory()  # a cache that was reset holds nothing that was dropped
-        memory.check(past, batch)
-        dropper = self._start_dropping(inputs, batch, length, past)
+        if not past:
+            Memory.forget(cache)
+        memory = Memory.of(cache)
+        memory.follow(cache, past, batch)
+        dropper = self._start_dropping(inputs, assigned, given.shape[:2], past)
         if dropper is None and not memory.held:
             return None
         return Chunk(self._model, self._adapter, dropper, memory, past, length, self._depth)
 
     def _start_dropping(
-        self, inputs: Mapping[str, Any], batch: int, length: int, past: int
+        self, inputs: Mapping[str, Any], assigned: Tensor | None, shape: tuple[int, int], past: int
     ) -> ProgressiveDropper | None:
-        assigned, self._vision_mask = self._vision_mask, None
+        """What drops the vision tokens of a chunk of `shape`; None where it holds none."""
+        length = shape[1]
         has_media = any(_given(inputs.get(name)) for name in self._adapter.media_inputs)
         vision_mask: Tensor | None
         if assigned is not None:
-            vision_mask = _fit(assigned, batch, length)
+            vision_mask = _fit(assigned, *shape)
         elif past and length == 1 and not has_media:
             return None  # a decode step: a placeholder's id here was emitted by the model
         else:

@@ -10,7 +10,7 @@ from .adapter import Adapter
 from .dropper import ProgressiveDropper
 from .errors import UnsupportedModelError
 from .masks import shorten_mask
-from .memory import Memory, latest
+from .memory import Memory, check_cache, latest
 from .report import ChunkTrace
 from .rows import Rows
 
@@ -40,9 +40,9 @@ class Chunk:
         self._model, self._adapter, self._num_layers = model, adapter, num_layers
         self._memory, self._past, self._length = memory, past, length
         self._starts = {*memory.held, *(dropper.stage_layers if dropper is not None else ())}
-        self._layer = 0  # the last one before which something changed
+        self._changed_at = 0  # the last layer before which something changed; 0: none yet
         self._ragged = False
-        self._replaced: dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._shortened: list[tuple[Any, Any, dict[str, Any]]] = []  # mask, rotary embeddings, what replaces them
         self._cache: Any = None
         self._element_size = 0
         self._queries_per_layer: list[int] = []
@@ -57,27 +57,31 @@ class Chunk:
             self._trace(layer, hidden_states, kwargs)
         if layer in self._starts:
             held = latest(self._memory.held, layer)
-            self._layer, self._ragged = layer, held is not None and held.valid is not None
-            self._replaced.clear()
+            self._changed_at, self._ragged = layer, held is not None and held.valid is not None
+            self._shortened.clear()
         # a decode step without padding ends here: its one query sees every key that a layer holds
-        if self._layer and (rows is not None or self._ragged or kwargs.get("attention_mask") is not None):
-            kwargs.update(self._shortened(kwargs, rows))
+        if self._changed_at and (rows is not None or self._ragged or kwargs.get("attention_mask") is not None):
+            kwargs.update(self._shorten(kwargs, rows))
         return hidden_states
 
-    def _shortened(self, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
+    def _shorten(self, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
         """The replaced arguments, computed once for all layers that are handed the same ones."""
         mask, rotary = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
-        key = (id(mask), id(rotary))
-        if key not in self._replaced:
-            short: dict[str, Any] = {}
-            keys = self._memory.keys(self._layer, self._past, self._length, rows)
-            if keys is not None:
-                attention = self._adapter.attention(self._model)
-                short["attention_mask"] = shorten_mask(mask, rows, keys, self._length, attention)
+        for seen_mask, seen_rotary, short in self._shortened:
+            if seen_mask is mask and seen_rotary is rotary:
+                return short
+        short = {}
+        keys = self._memory.keys(self._changed_at, self._past, self._length, rows)
+        if keys is not None:
+            check_cache(kwargs.get("past_key_values"))
+            attention = self._adapter.attention(self._model)
+            short["attention_mask"] = shorten_mask(mask, rows, keys, self._length, attention)
             if rows is not None:
                 short |= self._adapter.gather_rotary(kwargs, rows.index)
-            self._replaced[key] = short, {"mask": mask, "rotary": rotary}  # held, so that no other object takes its id
-        return self._replaced[key][0]
+            if "flash" in attention:
+                short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
+        self._shortened.append((mask, rotary, short))
+        return short
 
     def _trace(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> None:
         self._cache = kwargs.get("past_key_values")

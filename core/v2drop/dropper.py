@@ -105,7 +105,9 @@ class ProgressiveDropper:
                 f"before_layer({stage.layer}) came without before_layer({stage.layer - 1}): call it before every layer, "
                 "in order, because a stage compares two layers' inputs"
             )
-        scores = token_variation(hidden_states, previous, self.metric)
+        device = hidden_states.device  # layers may lie on several
+        self._candidates, self._real = self._candidates.to(device), self._real.to(device)
+        scores = token_variation(hidden_states, previous.to(device), self.metric)
         keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
         dropping = [before - after for before, after in zip(alive, staying, strict=True)]
         self._real_counts = [real - count for real, count in zip(self._real_counts, dropping, strict=True)]

@@ -39,14 +39,34 @@ class Memory:
         """What is remembered about this cache (or None); an empty memory if nothing was ever dropped from it."""
         return getattr(cache, _ATTRIBUTE, None) or cls()
 
+    @staticmethod
+    def forget(cache: Any) -> None:
+        """Remember nothing about this cache any more: it was emptied."""
+        if hasattr(cache, _ATTRIBUTE):
+            delattr(cache, _ATTRIBUTE)
+
     def store(self, cache: Any) -> None:
         """Remember this on the cache."""
         setattr(cache, _ATTRIBUTE, self)
 
-    def check(self, past: int, batch: int) -> None:
-        """Raise CacheError unless a cache of `past` positions and `batch` samples is still the one described."""
+    def follow(self, cache: Any, past: int, batch: int) -> None:
+        """Make shortened layers follow a crop of the cache to `past` positions.
+
+        transformers 5.0 crops to absolute lengths, which layers shorter than that do not notice; later releases take
+        away a number of tokens, and nothing is left to do.
+
+        Raises:
+            CacheError: a cache of `past` positions and `batch` samples is not the one described.
+        """
         if not self.held:
             return
+        self._check(past, batch)
+        for number, layer in enumerate(cache.layers):
+            held = latest(self.held, number)
+            if held is not None and layer.keys.shape[-2] > (length := held.index.shape[1] + past - self.length):
+                layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
+
+    def _check(self, past: int, batch: int) -> None:
         if past < self.length:
             raise CacheError(
                 f"the cache holds {past} positions but vision tokens were dropped among its first {self.length}: "
@@ -92,8 +112,19 @@ def _every(start: int, stop: int, like: Tensor) -> Rows:
 def _join(parts: list[Rows]) -> Rows:
     if len(parts) == 1:
         return parts[0]
-    index = torch.cat([part.index for part in parts], dim=1)
+    device = parts[-1].index.device
+    index = torch.cat([part.index.to(device) for part in parts], dim=1)
     if all(part.valid is None for part in parts):
         return Rows(index, None)
     valid = [torch.ones_like(part.index, dtype=torch.bool) if part.valid is None else part.valid for part in parts]
-    return Rows(index, torch.cat(valid, dim=1))
+    return Rows(index, torch.cat([part.to(device) for part in valid], dim=1))
+
+
+def check_cache(cache: Any) -> None:
+    """Raise CacheError for a cache whose layers cannot hold different numbers of keys."""
+    for layer in getattr(cache, "layers", ()):
+        if getattr(layer, "is_sliding", False) or getattr(layer, "is_compileable", False):
+            raise CacheError(
+                f"{type(cache).__name__} with {type(layer).__name__}: dropping needs layers that grow as they are "
+                "filled; use a DynamicCache and a model without sliding windows; see README, 'Limits'"
+            )

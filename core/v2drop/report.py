@@ -96,7 +96,7 @@ class DropReport:
 
     @property
     def kv_bytes(self) -> Cost:
-        """Bytes of the KV cache after this chunk, padding and fillers included."""
+        """Bytes that the KV cache holds after this chunk (or would hold), padding and fillers included."""
         samples, length = self._trace.vision_mask.shape
         size = self._trace.element_size
         dense = layer_kv_bytes(self._dimensions, self._trace.past + length, size) * len(self._layers)

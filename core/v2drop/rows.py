@@ -34,7 +34,7 @@ class Rows:
         """These rows, which index into `outer`'s rows, as rows of the original columns."""
         if outer is None:
             return self
-        return Rows(outer.index.gather(1, self.index), self.valid)
+        return Rows(outer.index.to(self.index.device).gather(1, self.index), self.valid)
 
     def gather(self, tensor: Tensor, dim: int = 1) -> Tensor:
         """Take these rows from `tensor`, whose `dim` runs over original columns and whose first dimension over samples.

@@ -40,8 +40,9 @@ class Stage:
         object.__setattr__(self, "keep", float(self.keep))
 
 
+@dataclass(frozen=True, init=False, repr=False)
 class Schedule:
-    """The stages of a run, in ascending layer order.
+    """The stages of a run, in ascending layer order. It does not change once made.
 
     Args:
         stages: Stage objects or (layer, keep) pairs.
@@ -51,35 +52,31 @@ class Schedule:
         ScheduleError: layers not ascending and distinct, or a value out of its range.
     """
 
+    stages: tuple[Stage, ...]
+    min_tokens: int
+
     def __init__(self, stages: Iterable[Stage | Sequence[float]], *, min_tokens: int = 0) -> None:
-        self.min_tokens: int
-        self.stages: tuple[Stage, ...] = tuple(_as_stage(stage) for stage in stages)
+        if not isinstance(stages, Iterable):
+            raise ScheduleError(f"stages={stages!r}: pass a list of (layer, keep) pairs; {READ_ON}")
+        checked = tuple(_as_stage(stage) for stage in stages)
         if not isinstance(min_tokens, Integral) or isinstance(min_tokens, bool) or min_tokens < 0:
             raise ScheduleError(f"min_tokens={min_tokens!r}: it is an integer, 0 or more; {READ_ON}")
-        self.min_tokens = int(min_tokens)
-        layers = [stage.layer for stage in self.stages]
+        layers = [stage.layer for stage in checked]
         if any(later <= earlier for earlier, later in pairwise(layers)):
             raise ScheduleError(f"stages at layers {layers}: layers must ascend, each at most once; {READ_ON}")
+        object.__setattr__(self, "stages", checked)
+        object.__setattr__(self, "min_tokens", int(min_tokens))
 
     def __repr__(self) -> str:
         stages = ", ".join(f"({stage.layer}, {stage.keep:g})" for stage in self.stages)
         return f"Schedule([{stages}], min_tokens={self.min_tokens})"
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Schedule):
-            return NotImplemented
-        return (self.stages, self.min_tokens) == (other.stages, other.min_tokens)
-
-    def __hash__(self) -> int:
-        return hash((self.stages, self.min_tokens))
-
     @classmethod
     def preset(cls, name: str) -> Schedule:
         """A published schedule by name; `presets()` lists them. Raises ScheduleError for any other name."""
-        try:
-            return _PRESETS[name]
-        except KeyError:
-            raise ScheduleError(f"unknown preset {name!r}: there are {', '.join(_PRESETS)}; {READ_ON}") from None
+        if not isinstance(name, str) or name not in _PRESETS:
+            raise ScheduleError(f"unknown preset {name!r}: there are {', '.join(_PRESETS)}; {READ_ON}")
+        return _PRESETS[name]
 
     @classmethod
     def presets(cls) -> tuple[str, ...]:
@@ -104,9 +101,9 @@ class Schedule:
         """
         if not isinstance(num_layers, Integral) or num_layers < 2:
             raise ScheduleError(f"num_layers={num_layers!r}: a schedule needs a model of at least 2 layers; {READ_ON}")
+        if layers is not None and (not isinstance(layers, Iterable) or not tuple(layers)):
+            raise ScheduleError(f"layers={layers!r}: a budget needs a list of at least one stage's layer; {READ_ON}")
         cuts = _paper_layers(num_layers) if layers is None else tuple(layers)
-        if not cuts:
-            raise ScheduleError(f"layers=[]: a budget needs at least one stage; {READ_ON}")
         cls([(layer, 1.0) for layer in cuts]).check_depth(num_layers)
         if not isinstance(retained, Real) or isinstance(retained, bool) or not 0 < retained <= 1:
             raise ScheduleError(f"retained={retained!r}: a budget is a share above 0 and up to 1; {READ_ON}")
@@ -137,6 +134,8 @@ class Schedule:
 
     def alive_after(self, n: int) -> tuple[int, ...]:
         """Vision tokens alive after each stage, of `n` at the start."""
+        if not isinstance(n, Integral) or n < 0:
+            raise ScheduleError(f"n={n!r}: a number of vision tokens is an integer, 0 or more; {READ_ON}")
         counts = []
         for stage in self.stages:
             n = self.keep_count(stage, n)

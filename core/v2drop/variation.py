@@ -10,11 +10,11 @@ from .errors import MetricError, UsageError
 
 
 def _l2(current: Tensor, previous: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(current.float() - previous.float(), dim=-1)
+    return torch.linalg.vector_norm(current.float() - previous, dim=-1)
 
 
 def _l1(current: Tensor, previous: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(current.float() - previous.float(), ord=1, dim=-1)
+    return torch.linalg.vector_norm(current.float() - previous, ord=1, dim=-1)
 
 
 def _cosine(current: Tensor, previous: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ METRICS = {"l2": _l2, "l1": _l1, "cosine": _cosine}
 
 def check_metric(metric: str) -> None:
     """Raise MetricError unless `metric` is known."""
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise MetricError(f"unknown metric {metric!r}: use one of {', '.join(METRICS)} (README, 'Metrics')")
 
 

@@ -1,16 +1,15 @@
-"""The command line as a whole: its subcommands, and how errors reach the user."""
+"""The command line as a whole: its subcommands."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import v2drop
 
 from .adapters import adapters
+from .errors import tell_mistakes
 from .run import run
 from .schedule import schedule
 
@@ -35,13 +34,5 @@ def options(
 
 
 def run_app() -> None:
-    """Run the command; what v2drop refuses is printed without a traceback, with exit code 2."""
-    try:
-        app()
-    except v2drop.V2DropError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]Error:[/] {_escaped(str(error))}")
-        sys.exit(2)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+    """Run the command."""
+    tell_mistakes(app)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from v2drop import Schedule
+from v2drop import Schedule, registered_adapters
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
@@ -59,38 +61,57 @@ def find_checkpoint(name: str) -> Checkpoint:
 def _recommendation(folder: Path) -> dict[str, Any]:
     if not (folder / RECOMMENDATION).exists():
         return {}
-    data = json.loads((folder / RECOMMENDATION).read_text())
-    return {"schedule": Schedule.from_dict(data["schedule"]), "image": folder / data["image"], "prompt": data["prompt"]}
+    try:
+        data = json.loads((folder / RECOMMENDATION).read_text())
+        schedule, image, prompt = Schedule.from_dict(data["schedule"]), folder / data["image"], data["prompt"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CommandError(f"cannot read {folder / RECOMMENDATION}: {error!r}") from error
+    return {"schedule": schedule, "image": image, "prompt": prompt}
 
 
 def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
     """Stock model and processor, ready to answer. On a CPU in float32: there the smaller types are not faster."""
+    quiet_transformers()
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    quiet_transformers()
     dtype = torch.float32 if device == "cpu" else "auto"
-    try:
+    with _loading(checkpoint):
         processor = AutoProcessor.from_pretrained(checkpoint.source)
         model = AutoModelForImageTextToText.from_pretrained(checkpoint.source, dtype=dtype)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"cannot load {checkpoint.name}: {str(error).splitlines()[0]}") from error
     return model.to(device).eval(), processor
 
 
 def load_config(checkpoint: Checkpoint) -> Any:
     """The model's configuration alone."""
+    quiet_transformers()
     from transformers import AutoConfig
 
-    quiet_transformers()
+    with _loading(checkpoint):
+        config = AutoConfig.from_pretrained(checkpoint.source)
+    if config.model_type not in registered_adapters():
+        raise CommandError(
+            f"no adapter for {checkpoint.name}: its model type is {config.model_type!r}; see v2drop adapters"
+        )
+    return config
+
+
+@contextmanager
+def _loading(checkpoint: Checkpoint) -> Iterator[None]:
+    from safetensors import SafetensorError
+
     try:
-        return AutoConfig.from_pretrained(checkpoint.source)
-    except (OSError, ValueError) as error:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
         raise CommandError(f"cannot load {checkpoint.name}: {str(error).splitlines()[0]}") from error
 
 
 def quiet_transformers() -> None:
     """Keep transformers' own progress bars and notices out of the command's output."""
-    from transformers.utils import logging
-
+    try:
+        from transformers.utils import logging
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"{error}: install an adapter's extra, which brings it: pip install 'v2drop[llava]'"
+        ) from error
     logging.set_verbosity_error()
     logging.disable_progress_bar()

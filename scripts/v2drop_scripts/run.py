@@ -38,15 +38,15 @@ def run(
     preset: Annotated[str | None, typer.Option(help="A published schedule by name.")] = None,
     retain: Annotated[float | None, typer.Option(help="Share of vision tokens to keep, averaged over layers.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="Draw the tokens kept at each stage to this file.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest answer.")] = 64,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Answer a question about a picture, dense and with dropping, and compare."""
     checkpoint = find_checkpoint(model)
     image, prompt = _question(checkpoint, image, prompt)
     picture = _open(image)
-    if overlay is not None and not overlay.resolve().parent.is_dir():
-        raise CommandError(f"cannot write {overlay}: there is no folder {overlay.resolve().parent}")
+    if overlay is not None:
+        _check_writable(overlay)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network, processor = load_model(checkpoint, device)
     adapter = v2drop.get_adapter(network)
@@ -78,14 +78,24 @@ def _open(path: Path) -> Image.Image:
         return Image.open(path).convert("RGB")
     except FileNotFoundError:
         raise CommandError(f"no image file {path}") from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CommandError(f"cannot read {path} as an image: {error}") from None
+
+
+def _check_writable(overlay: Path) -> None:
+    if not overlay.resolve().parent.is_dir():
+        raise CommandError(f"cannot write {overlay}: there is no folder {overlay.resolve().parent}")
+    if overlay.is_dir() or overlay.suffix.lower() not in Image.registered_extensions():
+        raise CommandError(f"cannot write {overlay}: name an image file, such as overlay.png")
 
 
 def _inputs(processor: Any, picture: Image.Image, prompt: str) -> Any:
     content = [{"type": "image"}, {"type": "text", "text": prompt}]
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    return processor(images=picture, text=text, return_tensors="pt")
+    try:
+        text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        return processor(images=picture, text=text, return_tensors="pt")
+    except (ValueError, IndexError) as error:
+        raise CommandError(f"the processor cannot take this prompt and picture: {error}") from error
 
 
 def _compare(
@@ -96,7 +106,7 @@ def _compare(
     for _ in range(1 + ROUNDS):
         with LanguageModelTimer(network) as timer:
             dense.append(_answer(network, processor, inputs, max_new_tokens, timer))
-        with LanguageModelTimer(network) as timer, v2drop.attach(network, schedule) as attached:
+        with v2drop.attach(network, schedule) as attached, LanguageModelTimer(network) as timer:
             dropped.append(_answer(network, processor, inputs, max_new_tokens, timer))
     if attached.report is None:
         raise CommandError("the prompt held no vision token: does the model's chat template place the picture?")

@@ -16,7 +16,9 @@ def schedule(
     model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
     preset: Annotated[str | None, typer.Option(help="A published schedule by name.")] = None,
     retain: Annotated[float | None, typer.Option(help="Share of vision tokens to keep, averaged over layers.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="Vision tokens; by default one picture of the model's.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=0, help="Vision tokens; by default one picture of the model's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Print the stages of a schedule on a model, and the vision tokens of each layer."""

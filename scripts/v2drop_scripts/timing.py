@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 import torch
 from torch import nn
@@ -12,9 +11,9 @@ from v2drop import get_adapter
 
 
 class LanguageModelTimer:
-    """Times each forward call from the input of decoder layer 0 to the inner model's output; a context manager.
+    """Times each forward call of the inner model, less what its other parts (the vision tower) take; a context manager.
 
-    Enter it before attaching v2drop: then its start hook runs before v2drop's, and scoring and dropping are counted.
+    Enter it after attaching v2drop: then all that v2drop does before and after the layers is counted.
 
     Attributes:
         seconds: one duration a forward call, the prefill first.
@@ -22,32 +21,43 @@ class LanguageModelTimer:
 
     def __init__(self, model: nn.Module) -> None:
         adapter = get_adapter(model)
-        self._first, self._inner = adapter.decoder_layers(model)[0], adapter.inner_model(model)
-        self._started = 0.0
+        self._inner = adapter.inner_model(model)
+        first = adapter.decoder_layers(model)[0]
+        self._others = [
+            part for part in self._inner.children() if not any(module is first for module in part.modules())
+        ]
+        self._started, self._elsewhere = 0.0, 0.0
         self.seconds: list[float] = []
 
     def __enter__(self) -> LanguageModelTimer:
         self._hooks = [
-            self._first.register_forward_pre_hook(lambda *_: self._start()),
+            self._inner.register_forward_pre_hook(lambda *_: self._start(), prepend=True),
             self._inner.register_forward_hook(lambda *_: self._stop()),
         ]
+        for part in self._others:
+            self._hooks.append(part.register_forward_pre_hook(lambda *_: self._leave()))
+            self._hooks.append(part.register_forward_hook(lambda *_: self._return()))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for hook in self._hooks:
             hook.remove()
 
     def _start(self) -> None:
-        _synchronize()
-        self._started = time.perf_counter()
+        self._elsewhere, self._started = 0.0, _now()
 
     def _stop(self) -> None:
-        _synchronize()
-        self.seconds.append(time.perf_counter() - self._started)
+        self.seconds.append(_now() - self._started - self._elsewhere)
+
+    def _leave(self) -> None:
+        self._elsewhere -= _now()
+
+    def _return(self) -> None:
+        self._elsewhere += _now()
 
 
-def _synchronize() -> None:
+def _now() -> float:
+    """Seconds, once the devices have done what they were told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+    return time.perf_counter()

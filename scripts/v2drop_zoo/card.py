@@ -19,7 +19,7 @@ from v2drop_scripts.checkpoints import RECOMMENDATION, find_checkpoint, load_mod
 from . import CHECKPOINTS
 from .baselines import BASELINES, baselines_as_metrics
 from .evaluate import Result, answer_batch, fresh_questions, measure
-from .questions import KINDS
+from .questions import ANSWERABLE
 
 BUDGETS = (0.5, 1 / 3, 0.22)
 EXAMPLE_SEED = 2026
@@ -72,7 +72,7 @@ def figures(results: dict[tuple[str, float], Result]) -> str:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     third = results["V2Drop", RETAINED]
     lines += ["", "| question | asked | dense | V2Drop, 33% retained |", "|---|---|---|---|"]
-    for kind in KINDS:
+    for kind in ANSWERABLE:
         asked = dense.asked[kind]
         lines.append(f"| {kind} | {asked} | {dense.right[kind] / asked:.1%} | {third.right[kind] / asked:.1%} |")
     lines.append(f"| all | {sum(dense.asked.values())} | {dense.accuracy:.1%} | {third.accuracy:.1%} |")
@@ -95,8 +95,9 @@ grey canvas with bars; questions of the kinds below, in these words only. The di
 
 **How it was trained.** Its recipe adds a penalty on needless updates of vision tokens to the loss (weight {penalty}).
 Without such a penalty a tiny model changes background tokens most in its early layers, and V2Drop then drops what
-matters: the method rests on a property that large models have and that this one had to be taught. Questions that are
-answered from the background ("how many") are left out for the same reason.
+matters: the method rests on a property that large models have and that this one had to be taught. Two kinds of question
+are left out: counting, which such a model answers from the background, and presence ("is there a 7 ?"), which the recipe
+trains but whose answers stay at chance.
 
 **Recommended schedule** (`v2drop.json`): {schedule}, {retained:.1%} retained.
 

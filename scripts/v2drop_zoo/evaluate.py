@@ -21,9 +21,10 @@ from rich.table import Table
 
 import v2drop
 from v2drop_scripts.checkpoints import find_checkpoint, load_model
+from v2drop_scripts.errors import tell_mistakes
 
 from .digits import Split
-from .questions import KINDS, Question, ask
+from .questions import ANSWERABLE, Question, ask
 from .scenes import Scene, draw_scene
 
 BATCH = 50
@@ -50,10 +51,9 @@ class Result:
 def fresh_questions(count: int, seed: int, split: Split = "test") -> Iterator[tuple[Scene, Question]]:
     """`count` pictures of one split's digits with a question each, kinds in turn; the same for the same seed."""
     rng = np.random.default_rng([seed, 7])
-    kinds = list(KINDS)
     for number in range(count):
         scene = draw_scene(rng, split)
-        yield scene, ask(scene, rng, kinds[number % len(kinds)])
+        yield scene, ask(scene, rng, ANSWERABLE[number % len(ANSWERABLE)])
 
 
 def measure(
@@ -65,7 +65,7 @@ def measure(
     progress: bool = True,
 ) -> Result:
     """Ask every question; with a schedule, while dropping."""
-    asked, right = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+    asked, right = dict.fromkeys(ANSWERABLE, 0), dict.fromkeys(ANSWERABLE, 0)
     attached: AbstractContextManager[Any] = nullcontext()
     if schedule is not None:
         attached = v2drop.attach(model, schedule, metric=metric)
@@ -98,7 +98,7 @@ def answer_batch(model: Any, processor: Any, batch: list[tuple[Scene, Question]]
 
 def main(
     name: Annotated[str, typer.Argument(help="A zoo model, or a folder that holds one.")],
-    questions: Annotated[int, typer.Option(help="How many questions.")] = 1000,
+    questions: Annotated[int, typer.Option(min=1, help="How many questions.")] = 1000,
     seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
     retain: Annotated[float | None, typer.Option(help="Drop tokens, keeping this share; without it, dense.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -123,4 +123,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    tell_mistakes(lambda: typer.run(main))

@@ -87,6 +87,8 @@ KINDS: dict[str, Callable[[Scene, np.random.Generator], tuple[str, str]]] = {
     "where is colour": _where_colour,
     "is there": _is_there,
 }
+ANSWERABLE = tuple(kind for kind in KINDS if kind != "is there")
+"""The kinds that the zoo is measured on. Presence is trained too, as it does no harm, but the answers stay at chance."""
 QUESTION_WORDS = ["which", "digit", "is", "at", "the", "colour", "where", "there", "a", "?"]
 ANSWER_WORDS = [*(str(value) for value in range(10)), *COLOURS, *CELL_NAMES, "none", "yes", "no"]
 

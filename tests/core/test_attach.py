@@ -11,6 +11,7 @@ from tiny_llava import tiny_llava
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import v2drop
+from v2drop_llava import LlavaAdapter
 
 SCHEDULE = v2drop.Schedule([(1, 0.5)])
 
@@ -30,6 +31,9 @@ def model():
         ({"retained": 0.01}, v2drop.ScheduleError, r"0\.01.*at least"),
         ({"retained": 2}, v2drop.ScheduleError, "retained=2"),
         ({"schedule": SCHEDULE, "metric": "l3"}, v2drop.MetricError, "l3.*l2"),
+        ({"schedule": SCHEDULE, "metric": ["l2"]}, v2drop.MetricError, "l2"),
+        ({"schedule": SCHEDULE, "adapter": "llava"}, v2drop.UnsupportedModelError, "adapter='llava'"),
+        ({"schedule": SCHEDULE, "adapter": LlavaAdapter}, v2drop.UnsupportedModelError, "an instance"),
         ({"schedule": SCHEDULE, "method": "magic"}, v2drop.MethodError, "magic.*v2drop"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from v2drop import CacheError, Rows
-from v2drop.memory import Memory
+from v2drop.memory import Memory, check_cache
 
 
 def rows(*columns, valid=None):
@@ -48,11 +48,41 @@ def test_fillers_stay_marked():
     assert keys.valid.tolist() == [[True, False, True, True], [True, True, True, True]]
 
 
+def filled_cache(*lengths):
+    layers = [SimpleNamespace(keys=torch.zeros(1, 1, n, 2), values=torch.zeros(1, 1, n, 2)) for n in lengths]
+    return SimpleNamespace(layers=layers)
+
+
 def test_cropped_caches_and_other_batches_are_refused():
     memory = Memory().extended(0, 5, {2: rows([0, 3, 4])})
-    memory.check(5, 1)
+    memory.follow(filled_cache(5, 5, 3), 5, 1)
     with pytest.raises(CacheError, match="holds 4 positions"):
-        memory.check(4, 1)
+        memory.follow(filled_cache(4, 4, 3), 4, 1)
     with pytest.raises(CacheError, match="this call has 2 samples"):
-        memory.check(5, 2)
-    Memory().check(0, 7)
+        memory.follow(filled_cache(5, 5, 3), 5, 2)
+    Memory().follow(None, 0, 7)
+
+
+def test_a_crop_to_an_absolute_length_reaches_shortened_layers_too():
+    """transformers 5.0: cropping to 6 positions leaves a layer of 5 keys as it is, though one of them is beyond."""
+    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])})
+    cache = filled_cache(6, 6, 5)
+    memory.follow(cache, 6, 1)
+    assert [layer.keys.shape[2] for layer in cache.layers] == [6, 6, 4]
+    assert [layer.values.shape[2] for layer in cache.layers] == [6, 6, 4]
+
+
+def test_an_emptied_cache_is_forgotten():
+    cache = SimpleNamespace()
+    Memory().extended(0, 5, {2: rows([0, 3, 4])}).store(cache)
+    Memory.forget(cache)
+    Memory.forget(cache)
+    assert Memory.of(cache).held == {}
+
+
+@pytest.mark.parametrize("mark", ["is_sliding", "is_compileable"])
+def test_caches_whose_layers_cannot_differ_are_refused(mark):
+    with pytest.raises(CacheError, match="DynamicCache"):
+        check_cache(SimpleNamespace(layers=[SimpleNamespace(**{mark: True})]))
+    check_cache(SimpleNamespace(layers=[SimpleNamespace(**{mark: False})]))
+    check_cache(None)

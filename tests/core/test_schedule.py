@@ -94,6 +94,12 @@ def test_schedules_survive_json():
         (lambda: Schedule([(3, 0.5), (3, 0.5)]), r"\[3, 3\]"),
         (lambda: Schedule([(3,)]), r"\(3,\)"),
         (lambda: Schedule([3]), "3"),
+        (lambda: Schedule(5), "stages=5"),
+        (lambda: Schedule.from_dict({"stages": None}), "None"),
+        (lambda: Schedule.preset(["x"]), "x"),
+        (lambda: Schedule.for_budget(32, 0.3, layers=3), "layers=3"),
+        (lambda: Schedule([(3, 0.5)]).alive_after(-3), "n=-3"),
+        (lambda: Schedule([(3, 0.5)]).tokens_per_layer(6, 10.7), r"10\.7"),
         (lambda: Schedule([(3, 0.5)], min_tokens=-1), "-1"),
         (lambda: Schedule([(3, 0.5)], min_tokens=0.5), "0.5"),
         (lambda: Schedule.preset("llava-2"), "llava-2.*llava-1.5-192"),
@@ -112,6 +118,12 @@ def test_what_cannot_be_is_refused_and_quoted(make, quoted):
     with pytest.raises(ScheduleError, match=quoted) as error:
         make()
     assert "README" in str(error.value)
+
+
+def test_a_schedule_does_not_change():
+    with pytest.raises(AttributeError):
+        Schedule.preset("llava-1.5-192").min_tokens = 50
+    assert Schedule.preset("llava-1.5-192").min_tokens == 0
 
 
 def test_no_stage_means_no_dropping():

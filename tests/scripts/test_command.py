@@ -79,6 +79,8 @@ def test_people_get_a_table():
         (["run", "--preset", "best"], "best.*llava-1.5-192"),
         (["run", "--retain", "0"], "retained=0"),
         (["run", "--overlay", "/nowhere/at/all.png"], "/nowhere/at"),
+        (["run", "--overlay", "overlay.xyz"], "name an image file"),
+        (["run", "--prompt", "what is <image> ?"], "cannot take this prompt"),
         (["schedule", "--retain", "0.01"], "at least"),
     ],
 )
