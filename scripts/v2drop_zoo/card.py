@@ -23,7 +23,7 @@ from .questions import ANSWERABLE
 
 BUDGETS = (0.5, 1 / 3, 0.22)
 EXAMPLE_SEED = 2026
-LAYERS = {"llava": (2, 6, 8)}  # where each model's recommended schedule cuts
+LAYERS = {"llava": (1, 5, 8)}  # where each model's recommended schedule cuts
 RETAINED = 1 / 3
 
 
@@ -85,8 +85,8 @@ A stock `{architecture}` of {parameters:.2f} million parameters ({megabytes:.1f}
 `python -m v2drop_zoo.train {name}` on two cores. Load it with `AutoProcessor` and `AutoModelForImageTextToText`.
 
 **What it is for.** It shows that v2drop works, in tests and demos that can reach no hub. It is no evidence about models
-of 7B parameters, and the comparison below does not show that V2Drop beats other methods there or here: at generous
-budgets random and evenly spaced tokens do about as well or better, because a digit lies on several tokens.
+of 7B parameters, nor that V2Drop beats other methods there: it was trained to have the very property that V2Drop rests
+on, so V2Drop does well on it, and its task is easy on purpose.
 
 **What it can do.** Pictures of 144 x 144 pixels with 2 to 5 handwritten digits of distinct value and colour, on a noisy
 grey canvas with bars; questions of the kinds below, in these words only. The digits are real scans: scikit-learn's
@@ -94,10 +94,10 @@ grey canvas with bars; questions of the kinds below, in these words only. The di
 1,277 for training, 160 for validation and 360 for testing. Digits are drawn near a 12-pixel raster, the patch size.
 
 **How it was trained.** Its recipe adds a penalty on needless updates of vision tokens to the loss (weight {penalty}).
-Without such a penalty a tiny model changes background tokens most in its early layers, and V2Drop then drops what
-matters: the method rests on a property that large models have and that this one had to be taught. Two kinds of question
-are left out: counting, which such a model answers from the background, and presence ("is there a 7 ?"), which the recipe
-trains but whose answers stay at chance.
+Tiny models trained without one changed background tokens most in their early layers, so that V2Drop dropped what matters:
+the method rests on a property that large models have and that this one had to be taught. Two
+kinds of question are left out: counting, which such a model answers from the background, and presence ("is there a 7 ?"),
+which the recipe trains but whose answers stay at chance.
 
 **Recommended schedule** (`v2drop.json`): {schedule}, {retained:.1%} retained.
 
