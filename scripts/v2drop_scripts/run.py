@@ -183,9 +183,7 @@ def _print(
     speeds = (dropped.decode_tokens_per_second, dense.decode_tokens_per_second)
     table.add_row("decode, tokens/s", speed(speeds[1]), speed(speeds[0]), ratio(*speeds))
     vision, per_layer = sum(report.vision_tokens), report.tokens_per_layer
-    table.add_row(
-        "vision tokens per layer", str(vision), _runs(per_layer), ratio(sum(per_layer) / len(per_layer), vision)
-    )
+    table.add_row("tokens per layer", str(vision), _runs(per_layer), ratio(sum(per_layer) / len(per_layer), vision))
     table.add_row("retained", "100 %", f"{report.retained:.1%}", "")
     table.add_row(
         "LLM prefill FLOPs", f"{report.flops.dense:.3g}", f"{report.flops.dropped:.3g}", f"{report.flops.ratio:.2f} x"
