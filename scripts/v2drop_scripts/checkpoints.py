@@ -77,7 +77,14 @@ def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
     dtype = torch.float32 if device == "cpu" else "auto"
     with _loading(checkpoint):
         processor = AutoProcessor.from_pretrained(checkpoint.source)
-        model = AutoModelForImageTextToText.from_pretrained(checkpoint.source, dtype=dtype)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            checkpoint.source, dtype=dtype, output_loading_info=True
+        )
+    if found["missing_keys"]:
+        names = sorted(found["missing_keys"])
+        raise CommandError(
+            f"cannot load {checkpoint.name}: {len(names)} weights are missing, such as {names[0]}; its answers would be random"
+        )
     return model.to(device).eval(), processor
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -143,6 +146,21 @@ def _start_language_model(model: LlavaForConditionalGeneration) -> None:
         if number not in YOUNG_LAYERS:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
+
+
+def save(model: Any, processor: Any, folder: Path) -> None:
+    """Save a trained model in bfloat16, with its processor, so that every transformers 5 loads it.
+
+    5.23 saves CLIP's weights without the "vision_model" in their names that 5.0 and the published checkpoints have;
+    with it, both load them.
+    """
+    model.to(torch.bfloat16).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    published = {
+        re.sub(r"^vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", n): t for n, t in weights.items()
+    }
+    save_file(published, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 RECIPES: dict[str, Any] = {"llava": build_llava}

@@ -29,7 +29,7 @@ from . import CHECKPOINTS
 from .lesson import Lesson
 from .packing import Packed, pack
 from .questions import KINDS
-from .recipes import RECIPES, YOUNG_LAYERS
+from .recipes import RECIPES, YOUNG_LAYERS, save
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,8 @@ def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = N
                 torch.save(state, out / "state.tmp")
                 os.replace(out / "state.tmp", state_file)
     if rank == 0 and end == plan.total:
-        model.to(torch.bfloat16).save_pretrained(out)
+        save(model, processor, out)
         state_file.unlink(missing_ok=True)
-        processor.save_pretrained(out)
     dist.destroy_process_group()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,20 @@ def test_a_folder_without_an_example_asks_for_one(tmp_path, capsys, monkeypatch)
     with pytest.raises(SystemExit):
         run_app()
     assert "--image and --prompt" in capsys.readouterr().err
+
+
+def test_missing_weights_are_an_error(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from v2drop_scripts.checkpoints import find_checkpoint, load_model
+    from v2drop_scripts.errors import CommandError
+
+    shutil.copytree(CHECKPOINTS / "llava", tmp_path / "llava")
+    weights = load_file(tmp_path / "llava" / "model.safetensors")
+    weights.pop("vision_tower.vision_model.embeddings.class_embedding")
+    save_file(weights, tmp_path / "llava" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CommandError, match=r"1 weights are missing.*class_embedding"):
+        load_model(find_checkpoint(str(tmp_path / "llava")), "cpu")
 
 
 def test_schedule_prints_stages_and_tokens():

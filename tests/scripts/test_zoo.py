@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor
 
 import v2drop
@@ -40,6 +41,14 @@ def questions():
 @pytest.fixture(scope="module")
 def dense(zoo, questions):
     return measure(*zoo, questions, progress=False)
+
+
+def test_its_weights_have_the_published_names():
+    """transformers 5.0 loads no others, and says so only in a warning."""
+    with safe_open(FOLDER / "model.safetensors", "pt") as weights:
+        towers = [name for name in weights.keys() if name.startswith("vision_tower.")]  # noqa: SIM118
+    assert towers
+    assert all(name.startswith("vision_tower.vision_model.") for name in towers)
 
 
 def test_it_is_stock_and_small(zoo):
