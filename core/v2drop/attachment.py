@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .adapter import Adapter
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
-from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, VisionMaskError
+from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
 from .memory import Memory
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
@@ -68,7 +68,10 @@ def attach(
         assert retained is not None
         schedule = Schedule.for_budget(depth, retained)
     if not isinstance(schedule, Schedule):
-        raise ScheduleError(f"schedule={schedule!r}: pass a v2drop.Schedule, or a budget as retained=...; {READ_ON}")
+        raise ScheduleError(
+            f"schedule={schedule!r}: pass a v2drop.Schedule (a published one: v2drop.Schedule.preset(name)), or a budget "
+            f"as retained=...; {READ_ON}"
+        )
     schedule.check_depth(depth)
     if method not in METHODS:
         raise MethodError(f"unknown method {method!r}: use one of {', '.join(METHODS)}; see README, 'Methods'")
@@ -77,7 +80,7 @@ def attach(
 
 
 class Attachment:
-    """v2drop on one model. Made by `attach`; a context manager that detaches on leaving.
+    """v2drop on one model. Made by `attach`; a context manager that detaches on leaving, and serves until then, once.
 
     Attributes:
         schedule: the stages in force.
@@ -106,7 +109,12 @@ class Attachment:
             self._hooks.append(module.register_forward_pre_hook(partial(_before_layer, layer), with_kwargs=True))
 
     def __enter__(self) -> Attachment:
+        if not self._hooks:
+            raise UsageError("this attachment was detached: call attach() again; see README, 'In Python'")
         return self
+
+    def __repr__(self) -> str:
+        return f"<{'attached' if self._hooks else 'detached'} {self.schedule!r} on {type(self._model).__name__}>"
 
     def __exit__(self, *exception: object) -> None:
         self.detach()

@@ -1,11 +1,4 @@
-"""V2Drop over plain tensors: no model, no hooks, usable in anybody's layer loop.
-
-dropper = ProgressiveDropper(schedule, vision_mask)
-for layer, block in enumerate(blocks):
-    hidden = dropper.before_layer(layer, hidden)
-    hidden = block(hidden, dropper.gather(cos), dropper.gather(sin), ...)
-hidden = dropper.restore(hidden)
-"""
+"""V2Drop over plain tensors: no model, no hooks, usable in anybody's layer loop."""
 
 from __future__ import annotations
 
@@ -21,6 +14,17 @@ from .variation import check_metric, token_variation
 
 class ProgressiveDropper:
     """One chunk's way through the layers: scores vision tokens at each stage and drops the ones that changed least.
+
+    Make one for each forward pass:
+
+        dropper = ProgressiveDropper(schedule, vision_mask)
+        for layer, block in enumerate(blocks):
+            hidden = dropper.before_layer(layer, hidden)
+            hidden = block(hidden, dropper.gather(cos), dropper.gather(sin), ...)
+        hidden = dropper.restore(hidden)
+
+    What runs over positions must go through `gather` after each `before_layer`. In a batch, samples with fewer tokens
+    left are filled up: where `rows.valid` is False, no other row may attend to that row.
 
     Args:
         schedule: the stages.
@@ -82,8 +86,15 @@ class ProgressiveDropper:
         The input of the layer before a stage is held until that stage, and no longer.
 
         Raises:
-            UsageError: the layer before a stage was left out.
+            UsageError: the layer before a stage was left out, or the input does not hold the rows that are left.
         """
+        left = self.length if self.rows is None else self.rows.index.shape[1]
+        if hidden_states.shape[:2] != (self.vision_mask.shape[0], left):
+            raise UsageError(
+                f"before layer {layer} the input is {list(hidden_states.shape)}, but {left} columns are left of "
+                f"{self.vision_mask.shape[0]} samples: pass on what before_layer() returned, and make a new "
+                "ProgressiveDropper for each forward pass"
+            )
         stage = self._stages.get(layer)
         if stage is not None:
             hidden_states = self._drop(stage, hidden_states)

@@ -111,7 +111,7 @@ class Schedule:
         if retained < least:
             raise ScheduleError(
                 f"retained={retained!r}: with the first stage before layer {cuts[0]} of {num_layers} at least "
-                f"{math.ceil(least * 1000) / 1000} is kept; cut earlier (layers=...) or keep more; {READ_ON}"
+                f"{math.ceil(least * 1000) / 1000} is kept: keep more{' or cut earlier' * (cuts[0] > 1)}; {READ_ON}"
             )
         if retained * num_layers >= cuts[-1]:
             last = (retained * num_layers - cuts[-1]) / (num_layers - cuts[-1])
@@ -125,7 +125,7 @@ class Schedule:
             if stage.layer >= num_layers:
                 raise ScheduleError(
                     f"stage at layer {stage.layer}: the model has {num_layers} decoder layers, so stages go from 1 to "
-                    f"{num_layers - 1}; {READ_ON}"
+                    f"{num_layers - 1}; for another depth than a preset's, pass a budget instead; {READ_ON}"
                 )
 
     def keep_count(self, stage: Stage, n: int) -> int:

@@ -31,7 +31,7 @@ def check_metric(metric: str) -> None:
 
 
 def token_variation(current: Tensor, previous: Tensor, metric: str = "l2") -> Tensor:
-    """Variation of each token: the distance between its hidden state before a layer and before the layer above it.
+    """Variation of each token: the distance between its hidden states before layer L and before layer L-1.
 
     Args:
         current: input of layer L, float [B, N, H] of any dtype.

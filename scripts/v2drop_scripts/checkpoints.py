@@ -16,6 +16,11 @@ from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
 
+PRESET_HELP = f"A published schedule: {', '.join(Schedule.presets())}."
+RETAIN_HELP = (
+    "Share of vision tokens to keep, averaged over layers, with cuts where the model's v2drop.json recommends them, else "
+    "at the paper's relative depths. By default what v2drop.json recommends, else a third."
+)
 RECOMMENDATION = "v2drop.json"  # beside a checkpoint's weights: its schedule, and an example picture and prompt
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 import v2drop
 
-from .checkpoints import Checkpoint, find_checkpoint, load_model
+from .checkpoints import PRESET_HELP, RETAIN_HELP, Checkpoint, find_checkpoint, load_model
 from .errors import CommandError
 from .overlay import as_the_model_sees_it, draw_overlay
 from .timing import LanguageModelTimer
@@ -35,8 +35,8 @@ def run(
     model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
     image: Annotated[Path | None, typer.Option(help="The picture; by default the model's example.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The question; by default the model's example.")] = None,
-    preset: Annotated[str | None, typer.Option(help="A published schedule by name.")] = None,
-    retain: Annotated[float | None, typer.Option(help="Share of vision tokens to keep, averaged over layers.")] = None,
+    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
+    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
     overlay: Annotated[Path | None, typer.Option(help="Draw the tokens kept at each stage to this file.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -60,7 +60,8 @@ def run(
     if as_json:
         typer.echo(json.dumps(_as_json(model, image, prompt, dense, dropped, report)))
     else:
-        _print(Console(), model, image, prompt, chosen, dense, dropped, report)
+        name = f"{model}, {str(network.dtype).removeprefix('torch.')}"
+        _print(Console(), name, image, prompt, chosen, dense, dropped, report)
         if overlay is not None:
             Console().print(f"overlay: {overlay}")
 

@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .checkpoints import find_checkpoint, load_config
+from .checkpoints import PRESET_HELP, RETAIN_HELP, find_checkpoint, load_config
 
 
 def schedule(
     model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
-    preset: Annotated[str | None, typer.Option(help="A published schedule by name.")] = None,
-    retain: Annotated[float | None, typer.Option(help="Share of vision tokens to keep, averaged over layers.")] = None,
+    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
+    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
     tokens: Annotated[
         int | None, typer.Option(min=0, help="Vision tokens; by default one picture of the model's.")
     ] = None,
@@ -40,6 +40,9 @@ def schedule(
     for start, stop, keep in zip(starts, [*starts[1:], depth], keeps, strict=True):
         table.add_row(f"{start} - {stop - 1}", keep, str(per_layer[start]))
     console.print(table)
+    mean = sum(per_layer) / depth
+    share = f"{mean / count:.1%}" if count else "nothing"
     console.print(
-        f"retained: {retained:.1%} of the vision tokens, averaged over layers ({retained * count:.1f} of {count})"
+        f"retained: {share} of the vision tokens, averaged over layers ({mean:.1f} of {count}; "
+        f"{retained:.1%} before rounding to whole tokens)"
     )

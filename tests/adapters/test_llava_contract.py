@@ -330,6 +330,9 @@ def test_attaching_twice_is_an_error_and_detach_restores(model):
                 v2drop.attach(again, HALVES)
     assert hooks_of(model) == before
     run.detach()
+    with pytest.raises(v2drop.UsageError, match="call attach"), run:
+        pass
+    assert "detached" in repr(run)
     with pytest.raises(KeyError), v2drop.attach(model, HALVES):
         raise KeyError
     assert hooks_of(model) == before

@@ -131,6 +131,15 @@ def test_wrong_masks_are_refused(vision, real, quoted):
         ProgressiveDropper(Schedule([(1, 0.5)]), vision, attention_mask=real)
 
 
+def test_input_that_does_not_hold_the_rows_left_is_an_error():
+    vision = torch.tensor([[False, True, True, True, False]])
+    dropper, _ = walk(Schedule([(1, 0.0)]), vision, torch.randn(2, 1, 5, 3))
+    with pytest.raises(UsageError, match="2 columns are left"):
+        dropper.before_layer(0, torch.randn(1, 5, 3))  # a second forward pass
+    with pytest.raises(UsageError, match=r"\[1, 4, 3\]"):
+        ProgressiveDropper(Schedule([(1, 0.0)]), vision).before_layer(0, torch.randn(1, 4, 3))
+
+
 def test_gather_takes_the_same_rows_from_any_tensor():
     vision = torch.tensor([[False, True, True, False], [False, False, True, True]])
     dropper, _ = walk(Schedule([(1, 0.0)]), vision, torch.randn(2, 2, 4, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -95,8 +96,6 @@ def test_mistakes_are_told_without_a_traceback(arguments, quoted, capsys, monkey
     assert stop.value.code == 2
     assert printed.out == ""
     assert "Traceback" not in printed.err
-    import re
-
     assert re.search(quoted, printed.err), printed.err
 
 
@@ -144,6 +143,17 @@ def test_schedule_prints_stages_and_tokens():
 def test_adapters_are_listed():
     rows = json.loads(command("adapters", "--json").stdout)
     assert {"model_type": "llava", "adapter": "v2drop_llava:LlavaAdapter"}.items() <= rows[0].items()
+
+
+def test_the_readmes_python_runs():
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.S)
+    example = next(block for block in blocks if "v2drop_zoo" in block)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "assistant: " + EXAMPLE["answer"] in done.stdout
+    assert EXAMPLE["prompt"] in example
+    assert "retained" in done.stdout
 
 
 def test_a_plain_install_says_what_the_command_lacks():
