@@ -29,7 +29,7 @@ setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluatio
 bench: setup  ## measure speed and memory against their targets; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py
 
-train: setup  ## train the zoo's LLaVA from scratch (about half an hour on two cores), then write its model card
+train: setup  ## train the zoo's LLaVA from scratch (about 40 minutes on two cores), then write its model card
 	$(BIN)/python -m v2drop_zoo.train llava
 	$(BIN)/python -m v2drop_zoo.card llava
 

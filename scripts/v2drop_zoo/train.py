@@ -1,4 +1,4 @@
-"""Train a zoo model from scratch: ``python -m v2drop_zoo.train llava``. Seeded, resumable, about half an hour.
+"""Train a zoo model from scratch: ``python -m v2drop_zoo.train llava``. Seeded, resumable, 40 minutes on two cores.
 
 Three phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings of the
 language model (this stands in for CLIP pre-training). Then everything learns to answer, with a third of the language
