@@ -62,7 +62,7 @@ class ProgressiveDropper:
         counts = torch.stack([self.vision_mask.sum(1), self._candidates.sum(1), real.sum(1)]).tolist()  # the one read
         self.vision_counts: list[int] = counts[0]
         self._candidate_counts: list[int] = counts[1]
-        self._dropped = [0] * len(self.vision_counts)
+        self._never_dropped = [all_ - some for all_, some in zip(counts[0], counts[1], strict=True)]
         self._real_counts: list[int] = counts[2]
         self._stages = {stage.layer: stage for stage in schedule.stages}
         self._previous: Tensor | None = None
@@ -99,9 +99,7 @@ class ProgressiveDropper:
         if stage is not None:
             hidden_states = self._drop(stage, hidden_states)
             self.kept[layer] = self.rows
-            self.alive[layer] = [
-                total - dropped for total, dropped in zip(self.vision_counts, self._dropped, strict=True)
-            ]
+            self.alive[layer] = [sum(both) for both in zip(self._never_dropped, self._candidate_counts, strict=True)]
         self._previous = hidden_states if layer + 1 in self._stages and self.has_candidates else None
         return hidden_states
 
@@ -120,9 +118,9 @@ class ProgressiveDropper:
         self._candidates, self._real = self._candidates.to(device), self._real.to(device)
         scores = token_variation(hidden_states, previous.to(device), self.metric)
         keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
-        dropping = [before - after for before, after in zip(alive, staying, strict=True)]
-        self._real_counts = [real - count for real, count in zip(self._real_counts, dropping, strict=True)]
-        self._dropped = [before + count for before, count in zip(self._dropped, dropping, strict=True)]
+        self._real_counts = [
+            real - before + after for real, before, after in zip(self._real_counts, alive, staying, strict=True)
+        ]
         selected = Rows.select(keep, self._real_counts)
         self._candidate_counts = staying
         self._candidates = self._still(self._candidates, selected)

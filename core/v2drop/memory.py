@@ -61,9 +61,13 @@ class Memory:
         if not self.held:
             return
         self._check(past, batch)
+        first, since = min(self.held), past - self.length
+        if cache.layers[first].keys.shape[-2] == self.held[first].index.shape[1] + since:
+            return  # as it is in every step but the one after such a crop
         for number, layer in enumerate(cache.layers):
             held = latest(self.held, number)
-            if held is not None and layer.keys.shape[-2] > (length := held.index.shape[1] + past - self.length):
+            if held is not None:
+                length = held.index.shape[1] + since
                 layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
 
     def _check(self, past: int, batch: int) -> None:
