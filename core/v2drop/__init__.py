@@ -1,12 +1,13 @@
 """v2drop: stock vision-language models made faster by dropping vision tokens that have stopped changing."""
 
-from .adapter import Adapter, ModelDimensions, VisionLayout
+from .adapter import Adapter, ModelDimensions
 from .attachment import Attachment, attach
 from .cost import Cost
 from .dropper import ProgressiveDropper
 from .errors import (
     AlreadyAttachedError,
     CacheError,
+    MediaError,
     MethodError,
     MetricError,
     ScheduleError,
@@ -15,6 +16,7 @@ from .errors import (
     V2DropError,
     VisionMaskError,
 )
+from .layout import Medium, Tiles, View, VisionLayout
 from .registry import get_adapter, registered_adapters
 from .report import DropReport
 from .rows import Rows
@@ -29,6 +31,8 @@ __all__ = [
     "CacheError",
     "Cost",
     "DropReport",
+    "MediaError",
+    "Medium",
     "MethodError",
     "MetricError",
     "ModelDimensions",
@@ -37,9 +41,11 @@ __all__ = [
     "Schedule",
     "ScheduleError",
     "Stage",
+    "Tiles",
     "UnsupportedModelError",
     "UsageError",
     "V2DropError",
+    "View",
     "VisionLayout",
     "VisionMaskError",
     "attach",

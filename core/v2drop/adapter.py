@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from .layout import VisionLayout
 from .rows import Rows
 
 
@@ -24,34 +26,10 @@ class ModelDimensions:
     head_dim: int
 
 
-@dataclass(frozen=True)
-class VisionLayout:
-    """Where each of the N vision tokens of a batch lies in its picture, in order of sample and position; on the CPU.
-
-    Attributes:
-        sample: int64 [N], row of the batch.
-        position: int64 [N], column of the padded input.
-        picture: int64 [N], which of the batch's pictures, counted over all samples.
-        row, column: int64 [N], place on that picture's grid of tokens.
-        box: float32 [N, 4], left, top, right, bottom in pixels of the picture as the model sees it (after the
-            processor has resized and cropped it).
-        grid: int64 [pictures, 2], rows and columns of each picture's grid.
-        size: int64 [pictures, 2], height and width in pixels of each picture as the model sees it.
-    """
-
-    sample: Tensor
-    position: Tensor
-    picture: Tensor
-    row: Tensor
-    column: Tensor
-    box: Tensor
-    grid: Tensor
-    size: Tensor
-
-
 class Adapter(ABC):
     """Maps one architecture's vision tokens and rotary embeddings onto the core.
 
+    What is not abstract follows transformers' own conventions and is right for most of its models; override what differs.
     `model` is a stock transformers model, or the inner model in it. `inputs` are the arguments of one call of the inner
     model by name, however the caller passed them. To add an architecture see CONTRIBUTING.md.
     """
@@ -59,42 +37,80 @@ class Adapter(ABC):
     model_types: ClassVar[tuple[str, ...]]
     """The `config.model_type`s served, also the entry points' names."""
 
+    placeholders: ClassVar[tuple[str, ...]] = ("image_token_id",)
+    """Attributes of the model's config that hold the token ids which stand for pictures and videos."""
+
     media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values", "mm_encoder_outputs")
-    """Arguments of the inner model that carry pictures, or features made of them."""
+    """Arguments of the inner model that carry pictures or videos, or features made of them."""
 
-    @abstractmethod
-    def inner_model(self, model: Any) -> Any:
-        """The model without its head, which takes pictures and token ids and returns `last_hidden_state`."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Modules that reading this architecture's pictures and videos needs, beside transformers."""
 
-    @abstractmethod
-    def decoder_layers(self, model: Any) -> Sequence[nn.Module]:
-        """The language model's decoder layers, in order."""
-
-    @abstractmethod
-    def vision_mask(self, model: Any, inputs: Mapping[str, Any]) -> Tensor | None:
-        """bool [B, S], True at vision tokens; None where they cannot be told from what was passed."""
+    extra: ClassVar[str] = "v2drop[cli]"
+    """What brings them, as pip takes it."""
 
     @abstractmethod
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
-        """Where each vision token lies in its picture."""
+        """Where each vision token lies in its picture or video.
 
-    @abstractmethod
-    def dimensions(self, model: Any) -> ModelDimensions:
-        """Sizes of the language model."""
+        `inputs` may hold what the processor returned beyond the model's own arguments, such as `video_metadata`.
+
+        Raises:
+            VisionMaskError: the vision tokens do not fit the pictures and videos.
+        """
+
+    def inner_model(self, model: Any) -> Any:
+        """The model without its head, which takes pictures and token ids and returns `last_hidden_state`."""
+        return model.base_model
+
+    def decoder_layers(self, model: Any) -> Sequence[nn.Module]:
+        """The language model's decoder layers, in order."""
+        return self.inner_model(model).language_model.layers
+
+    def vision_mask(self, model: Any, inputs: Mapping[str, Any]) -> Tensor | None:
+        """bool [B, S], True at vision tokens; None where they cannot be told from what was passed."""
+        masks = [self.placeholder_mask(model, inputs, name) for name in self.placeholders]
+        return torch.stack(masks).any(0)
+
+    def placeholder_mask(self, model: Any, inputs: Mapping[str, Any], name: str) -> Tensor:
+        """bool [B, S], True at one kind of placeholder: the id that the config's attribute `name` holds.
+
+        Found among the token ids, or without them, as the stock models do it, by its embedding.
+        """
+        placeholder = getattr(model.config, name)
+        if inputs.get("input_ids") is not None:
+            return inputs["input_ids"] == placeholder
+        embeds = inputs["inputs_embeds"]
+        table = model.get_input_embeddings()
+        embedding = table(torch.tensor(placeholder, device=table.weight.device)).to(embeds.device)
+        return (embeds == embedding).all(-1)
 
     def gather_rotary(self, layer_kwargs: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
         """The position arguments of a decoder layer for the columns `index` [B, Q] of the chunk.
 
-        As most of transformers 5 passes them: `position_embeddings`, a pair (cos, sin) of [B or 1, S, D], and
-        `position_ids` [B or 1, S]. Override it where a model differs.
+        As transformers 5 passes them: `position_embeddings`, a pair (cos, sin) of [B or 1, S, D] (M-RoPE up to
+        transformers 5.0: [3, B, S, D]), and `position_ids` [B or 1, S]. Override it where a model differs.
         """
         rows = Rows(index, None)
         gathered: dict[str, Any] = {}
         if layer_kwargs.get("position_embeddings") is not None:
-            gathered["position_embeddings"] = tuple(rows.gather(part) for part in layer_kwargs["position_embeddings"])
+            pair = layer_kwargs["position_embeddings"]
+            gathered["position_embeddings"] = tuple(rows.gather(part, dim=part.ndim - 2) for part in pair)
         if layer_kwargs.get("position_ids") is not None:
             gathered["position_ids"] = rows.gather(layer_kwargs["position_ids"])
         return gathered
+
+    def dimensions(self, model: Any) -> ModelDimensions:
+        """Sizes of the language model."""
+        text = model.config.get_text_config()
+        return ModelDimensions(
+            num_layers=text.num_hidden_layers,
+            hidden_size=text.hidden_size,
+            intermediate_size=text.intermediate_size,
+            num_heads=text.num_attention_heads,
+            num_kv_heads=text.num_key_value_heads,
+            head_dim=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
+        )
 
     def attention(self, model: Any) -> str:
         """transformers' name of the language model's attention implementation, such as "sdpa"."""

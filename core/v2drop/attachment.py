@@ -105,6 +105,9 @@ class Attachment:
             inner.register_forward_pre_hook(self._before_model, with_kwargs=True),
             inner.register_forward_hook(self._after_model, with_kwargs=True),
         ]
+        for part in inner.children():
+            if not any(module is layers[0] for module in part.modules()):
+                self._hooks.append(part.register_forward_pre_hook(_outside_layers, with_kwargs=True))
         for layer, module in enumerate(layers):
             self._hooks.append(module.register_forward_pre_hook(partial(_before_layer, layer), with_kwargs=True))
 
@@ -213,9 +216,16 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
     return args, kwargs
 
 
+def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Some models hand their keyword arguments to the vision tower too, which has no use for a chunk."""
+    return None if kwargs.pop(_CHUNK, None) is None else (args, kwargs)
+
+
 def _given(media: Any) -> bool:
-    """Whether an argument carries media: a tensor, or a non-empty dict of features by modality."""
-    return any(value is not None for value in media.values()) if isinstance(media, dict) else media is not None
+    """Whether an argument carries media: a tensor that is not empty, or a dict of features by modality."""
+    if isinstance(media, dict):
+        return any(value is not None for value in media.values())
+    return media is not None and len(media) > 0
 
 
 def _fit(mask: Tensor, batch: int, length: int) -> Tensor:

@@ -37,3 +37,7 @@ class UsageError(V2DropError, ValueError):
 
 class CacheError(V2DropError, RuntimeError):
     """A cache whose contents do not fit what v2drop remembers about it."""
+
+
+class MediaError(V2DropError, ValueError):
+    """A picture or video that is missing, or that cannot be read or used."""

@@ -459,5 +459,5 @@ def test_no_hidden_state_outlives_the_layer_after_it(model):
 def test_layout_of_half_a_picture_is_an_error(model):
     ids = prompt(torch.Generator().manual_seed(0), 1)[None, :-5]
     ids[0, -1] = IMAGE
-    with pytest.raises(v2drop.VisionMaskError, match="whole number of pictures"):
+    with pytest.raises(v2drop.VisionMaskError, match="15 vision tokens but 1 pictures or videos of \\[16\\] tokens"):
         LlavaAdapter().layout(model, {"input_ids": torch.cat([ids, ids[:, -1:]], dim=1)})

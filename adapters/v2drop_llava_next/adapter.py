@@ -1,0 +1,35 @@
+"""LLaVA-NeXT: a picture is one view of the whole, then tiles of it as one grid, with a newline token after each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers.image_processing_utils import select_best_resolution
+
+from v2drop import Adapter, Medium, View, VisionLayout
+from v2drop.anyres import tiled_view
+
+
+class LlavaNextAdapter(Adapter):
+    """Maps `LlavaNextForConditionalGeneration` and `LlavaNextModel` onto the core."""
+
+    model_types = ("llava_next",)
+    extra = "v2drop[llava-next]"
+
+    def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
+        """See `Adapter.layout`. Boxes are in pixels of the original pictures, whose sizes come as `image_sizes`."""
+        mask = self.placeholder_mask(model, inputs, "image_token_id")
+        sizes = inputs.get("image_sizes")
+        pictures = [
+            _picture(int(height), int(width), model.config) for height, width in ([] if sizes is None else sizes)
+        ]
+        return VisionLayout.of((mask, pictures))
+
+
+def _picture(height: int, width: int, config: Any) -> Medium:
+    tile, patch = config.vision_config.image_size, config.vision_config.patch_size
+    side = tile // patch
+    canvas = select_best_resolution((height, width), config.image_grid_pinpoints)
+    whole = View(side, side, (0, 0, width, height))
+    return Medium(height, width, [whole, tiled_view(height, width, canvas, tile, patch)])

@@ -1,0 +1,42 @@
+"""Qwen2-VL: pictures and videos of any size, and rotary positions over time, height and width (M-RoPE).
+
+The decoder layers get M-RoPE as (cos, sin) of [B, S, D] (transformers 5.0: [3, B, S, D]); `Adapter.gather_rotary` takes
+both. A token's original position, text's and vision's alike, is in them and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from v2drop import Adapter, VisionLayout
+
+from .image import image_medium
+from .video import video_medium
+
+
+class Qwen2VLAdapter(Adapter):
+    """Maps `Qwen2VLForConditionalGeneration` and `Qwen2VLModel` onto the core."""
+
+    model_types = ("qwen2_vl",)
+    placeholders = ("image_token_id", "video_token_id")
+    media_inputs = ("pixel_values", "pixel_values_videos", "mm_encoder_outputs")
+    requires = ("torchvision", "qwen_vl_utils", "decord")
+    extra = "v2drop[qwen2-vl]"
+
+    def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
+        """See `Adapter.layout`. Sizes are those after the processor has resized, frames come in pairs.
+
+        Times are known where the processor was asked for `return_metadata=True`.
+        """
+        vision = model.config.vision_config
+        images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
+        pictures = [image_medium(grid.tolist(), vision) for grid in (() if images is None else images)]
+        films = [
+            video_medium(grid.tolist(), vision, inputs, number)
+            for number, grid in enumerate(() if videos is None else videos)
+        ]
+        return VisionLayout.of(
+            (self.placeholder_mask(model, inputs, "image_token_id"), pictures),
+            (self.placeholder_mask(model, inputs, "video_token_id"), films),
+        )
