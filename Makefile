@@ -1,10 +1,11 @@
 # Two commands on a fresh machine: make demo, make test. Everything lives in .venv.
 PYTHON ?= python3
 VENV ?= .venv
+OLDEST := 5.0.0
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint format setup bench train evaluate wheel clean
+.PHONY: help demo test test-oldest lint format setup bench train evaluate wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -14,6 +15,9 @@ demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dr
 
 test: setup  ## run the test suite
 	$(BIN)/python -m pytest
+
+test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
+	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -53,4 +57,10 @@ $(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) '.[dev]'
+	@touch $@
+
+# laid over the development install, so that torch need not be there twice
+$(VENV)/oldest: $(VENV)/.installed-dev
+	rm -rf $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ transformers==$(OLDEST)
 	@touch $@

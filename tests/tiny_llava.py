@@ -10,9 +10,8 @@ SIDE = 4  # tokens per row and column of a picture
 PICTURE = SIDE * SIDE
 
 
-def tiny_llava(seed=0, layers=6, attention="sdpa", dtype=torch.float32):
-    """A stock LlavaForConditionalGeneration with random weights large enough to make layers differ."""
-    torch.manual_seed(seed)
+def tiny_config(layers=6):
+    """The configuration of a LLaVA of a few thousand parameters."""
     text = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=32,
@@ -32,8 +31,13 @@ def tiny_llava(seed=0, layers=6, attention="sdpa", dtype=torch.float32):
         image_size=5 * SIDE,
         patch_size=5,
     )
-    config = LlavaConfig(text_config=text, vision_config=vision, image_token_id=IMAGE, image_seq_length=PICTURE)
-    model = LlavaForConditionalGeneration(config).eval()
+    return LlavaConfig(text_config=text, vision_config=vision, image_token_id=IMAGE, image_seq_length=PICTURE)
+
+
+def tiny_llava(seed=0, layers=6, attention="sdpa", dtype=torch.float32):
+    """A stock LlavaForConditionalGeneration with random weights large enough to make layers differ."""
+    torch.manual_seed(seed)
+    model = LlavaForConditionalGeneration(tiny_config(layers)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:

@@ -1,0 +1,18 @@
+"""The conformance kit: what every adapter must keep to, as tests that a contributor's class inherits.
+
+    from v2drop.conformance import AdapterConformance
+
+    class TestMyModel(AdapterConformance):
+        adapter = MyAdapter
+        placeholders = (99,)
+
+        def build_model(self): ...
+        def make_sample(self, generator, media): ...
+
+`pytest -v` then prints one line for each promise. See CONTRIBUTING.md.
+"""
+
+from .promises import AdapterConformance
+from .truth import MaskingTruth
+
+__all__ = ["AdapterConformance", "MaskingTruth"]

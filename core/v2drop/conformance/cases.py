@@ -1,0 +1,111 @@
+"""Random cases of the truth test, and what a user does with a model in each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..schedule import Schedule
+from .samples import Inputs, collate
+
+SHARES = (0, 0.1, 0.25, 0.3, 0.5, 0.5, 0.75, 0.95, 1)
+STEPS = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """One random case: media of each sample, their inputs (and those of a later turn), and what is dropped when."""
+
+    seed: int
+    attention: str
+    media: tuple[int, ...]
+    padding_side: str
+    masked: bool
+    schedule: Schedule
+    inputs: Inputs
+    later: Inputs | None = None
+
+    @property
+    def given(self) -> Inputs:
+        """The inputs as this case's user passes them: with an attention mask or without."""
+        return {name: value for name, value in self.inputs.items() if self.masked or name != "attention_mask"}
+
+    def __str__(self) -> str:
+        masked = "" if self.masked else "no mask, "
+        return f"case {self.seed}: media {self.media}, padded {self.padding_side}, {masked}{self.attention}, {self.schedule}"
+
+
+def random_case(
+    seed: int,
+    depth: int,
+    make_sample: Callable[[torch.Generator, int], Inputs],
+    *,
+    left: bool,
+    most_media: int = 3,
+    later_media: int | None = None,
+    most_samples: int = 4,
+) -> Case:
+    """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, either padding side, one to three cuts.
+
+    Args:
+        depth: the model's number of decoder layers.
+        left: pad on the left only, as `generate` wants it.
+        most_media: at most so many media in a sample.
+        later_media: media of each sample in a later turn; None: there is no later turn.
+        most_samples: at most so many samples.
+    """
+    rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    samples = min(rng.choice([1, 1, 2, 3, 4]), most_samples)
+    media = tuple(min(rng.choice([0, 1, 1, 2, 3]), most_media) for _ in range(samples))
+    layers = sorted(rng.sample(range(1, depth), min(rng.choice([1, 2, 3]), depth - 1)))
+    side = "left" if left else rng.choice(["left", "right"])
+    return Case(
+        seed=seed,
+        attention=rng.choice(["sdpa", "sdpa", "eager"]),
+        media=media,
+        padding_side=side,
+        masked=samples > 1 or rng.random() < 0.7,
+        schedule=Schedule([(layer, rng.choice(SHARES)) for layer in layers], min_tokens=rng.choice([0, 0, 1, 3])),
+        inputs=collate([make_sample(generator, count) for count in media], side),
+        later=None if later_media is None else collate([make_sample(generator, later_media) for _ in media], "left"),
+    )
+
+
+@torch.no_grad()
+def generate(model: Any, case: Case, **options: Any) -> list[Tensor]:
+    """Generation, and a second one behind a later turn if there is one; the tokens and each step's logits."""
+    options = {
+        "max_new_tokens": STEPS,
+        "return_dict_in_generate": True,
+        "output_logits": True,
+        "do_sample": False,
+    } | options
+    torch.manual_seed(case.seed)
+    first = model.generate(**case.given, **options)
+    steps = [first.sequences.float(), *first.logits]
+    if case.later is None:
+        return steps
+    later = _behind(case.inputs, first.sequences, case.later)
+    second = model.generate(**later, **options, past_key_values=first.past_key_values)
+    return [*steps, second.sequences.float(), *second.logits]
+
+
+def _behind(inputs: Inputs, sequences: Tensor, later: Inputs) -> Inputs:
+    """The later turn's inputs behind what was said: whole sequences, and the later turn's media alone."""
+    answered = sequences.shape[1] - inputs["input_ids"].shape[1]
+    whole = {}
+    for name, value in later.items():
+        if name == "input_ids":
+            whole[name] = torch.cat([sequences, value], dim=1)
+        elif value.shape == later["input_ids"].shape:
+            said = inputs[name] if name in inputs else torch.zeros_like(inputs["input_ids"])
+            fill = torch.full((said.shape[0], answered), int(name == "attention_mask"), dtype=said.dtype)
+            whole[name] = torch.cat([said, fill, value], dim=1)
+        else:
+            whole[name] = value
+    return whole

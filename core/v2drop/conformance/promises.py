@@ -1,0 +1,197 @@
+"""What v2drop promises of every architecture beside the truth test, one test a promise."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import torch
+
+from ..attachment import Attachment, attach
+from ..errors import AlreadyAttachedError, ScheduleError, V2DropError, VisionMaskError
+from ..registry import get_adapter
+from ..report import DropReport
+from ..schedule import Schedule
+from .samples import Inputs, collate
+from .truth_promises import TruthPromises
+
+GREEDY: dict[str, Any] = {"max_new_tokens": 5, "do_sample": False}
+
+
+def report_of(run: Attachment) -> DropReport:
+    """The report of what was dropped; there must be one."""
+    assert run.report is not None, "a call with media left no report"
+    return run.report
+
+
+class AdapterConformance(TruthPromises):
+    """Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`)."""
+
+    @property
+    def halves(self) -> Schedule:
+        """Half of the tokens stay, then half of those, then none."""
+        return Schedule([(1, 0.5), (self.depth // 2, 0.5), (self.depth - 1, 0.0)])
+
+    @torch.no_grad()
+    def test_keeping_everything_is_bit_equal_to_stock(self) -> None:
+        """With keep=1.0 everywhere, logits and generated tokens are those of the stock model, bit by bit."""
+        everything = Schedule([(layer, 1.0) for layer in range(1, self.depth)])
+        for attention in ("sdpa", "eager"):
+            model, inputs = self.model(attention), self.batch(1, 0, 2)
+            stock, generated = model(**inputs).logits, model.generate(**inputs, **GREEDY)
+            with attach(model, everything, adapter=self.adapter()) as run:
+                assert torch.equal(model(**inputs).logits, stock)
+                assert torch.equal(model.generate(**inputs, **GREEDY), generated)
+                assert report_of(run).retained == 1
+
+    @torch.no_grad()
+    def test_a_batch_gives_what_single_runs_give(self) -> None:
+        """Samples with different media, left and right padded, alone and together: the same tokens kept, the same logits."""
+        for side in ("left", "right"):
+            model, generator = self.model(), torch.Generator().manual_seed(1)
+            samples = [self.make_sample(generator, media) for media in (1, 0, 3, 2)]
+            inputs = collate(samples, side)
+            with attach(model, self.halves, adapter=self.adapter()) as run:
+                together, report = model(**inputs).logits, report_of(run)
+                for row, sample in enumerate(samples):
+                    real = inputs["attention_mask"][row].bool()
+                    single = model(**sample).logits[0]
+                    text = self.is_text(collate([sample], side))[0]
+                    torch.testing.assert_close(together[row][real][text], single[text], atol=1e-4, rtol=1e-4)
+                    first = int(real.nonzero()[0])
+                    for layer, rows in report.kept.items():
+                        alone = report_of(run).kept[layer][0].tolist() if row != 1 else []  # sample 1 has no media
+                        assert [int(position) - first for position in rows[row]] == alone
+
+    @torch.no_grad()
+    def test_both_padding_sides_give_the_same(self) -> None:
+        """A batch padded on the left and on the right gives the same logits."""
+        model, logits = self.model(), []
+        with attach(model, self.halves, adapter=self.adapter()):
+            for side in ("left", "right"):
+                inputs = self.batch(2, 0, 1, seed=2, padding_side=side)
+                logits.append(model(**inputs).logits[self.is_text(inputs)])
+        torch.testing.assert_close(*logits, atol=1e-4, rtol=1e-4)
+
+    @torch.no_grad()
+    def test_generation_with_a_cache_equals_generation_without(self) -> None:
+        """Greedy tokens and logits are the same with use_cache=True and False."""
+        model, inputs = self.model(), self._ending_in_text(1, 2, 0)
+        with attach(model, self.halves, adapter=self.adapter()):
+            options = {**GREEDY, "return_dict_in_generate": True, "output_logits": True}
+            cached, uncached = (model.generate(**inputs, **options, use_cache=use) for use in (True, False))
+        assert torch.equal(cached.sequences, uncached.sequences)
+        for one, other in zip(cached.logits, uncached.logits, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+    @torch.no_grad()
+    def test_the_cache_holds_what_the_schedule_predicts(self) -> None:
+        """Each layer's keys are text and the vision tokens alive; the report's bytes are the cache's."""
+        model, inputs = self.model(), self._ending_in_text(3)
+        with attach(model, self.halves, adapter=self.adapter()) as run:
+            cache = model(**inputs, use_cache=True).past_key_values
+        report = report_of(run)
+        vision = int(self.is_vision(inputs).sum())
+        alive = self.halves.tokens_per_layer(self.depth, vision)
+        text = inputs["input_ids"].shape[1] - vision
+        assert [layer.keys.shape[2] for layer in cache.layers] == [text + count for count in alive]
+        assert report.tokens_per_layer == list(alive)
+        held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        assert report.kv_bytes.dropped == held, "Adapter.dimensions: key-value heads, head_dim or layers are wrong"
+        assert report.flops.dropped < report.flops.dense
+
+    @torch.no_grad()
+    def test_output_has_the_stock_shape(self) -> None:
+        """Hidden states come back at their original positions, with zeros where tokens were dropped."""
+        model, inputs = self.model(), self.batch(1, 2, seed=4)
+        with attach(model, self.halves, adapter=self.adapter()) as run:
+            hidden = self.adapter().inner_model(model)(**inputs).last_hidden_state
+        gone = self.is_vision(inputs)
+        for row, positions in enumerate(report_of(run).kept[self.depth - 1]):
+            gone[row, positions] = False
+        assert hidden.shape[:2] == inputs["input_ids"].shape
+        assert (hidden[gone] == 0).all()
+        assert (hidden[self.is_text(inputs)] != 0).any(-1).all()
+
+    @torch.no_grad()
+    def test_low_precision_stays_finite(self) -> None:
+        """bfloat16 works, in ragged batches too."""
+        model, inputs = self.model(dtype=torch.bfloat16), self.batch(1, 0, 2)
+        inputs = {name: value.bfloat16() if value.is_floating_point() else value for name, value in inputs.items()}
+        with attach(model, self.halves, adapter=self.adapter()):
+            assert model(**inputs).logits[self.is_text(inputs)].isfinite().all()
+
+    def test_layout_covers_each_vision_token_once(self) -> None:
+        """`layout` places every vision token, in order, in a box inside of its picture."""
+        inputs = self.batch(2, 0, 3, seed=5)
+        layout = self.adapter().layout(self.model(), inputs)
+        sample, position = self.is_vision(inputs).nonzero(as_tuple=True)
+        assert layout.sample.tolist() == sample.tolist()
+        assert layout.position.tolist() == position.tolist()
+        assert layout.picture.unique().tolist() == list(range(5)), "2 + 0 + 3 pictures or videos were passed"
+        size = layout.size[layout.picture]
+        left, top, right, bottom = layout.box.unbind(1)
+        assert ((left >= 0) & (left <= right) & (right <= size[:, 1])).all()
+        assert ((top >= 0) & (top < bottom) & (bottom <= size[:, 0])).all()
+        places = [layout.picture, layout.tile, layout.frames[:, 0], layout.row, layout.column]
+        assert len(torch.stack(places, dim=1).unique(dim=0)) == len(sample), "two tokens have the same place"
+
+    def test_the_adapter_is_found_by_model_type(self) -> None:
+        """Its distribution is installed and registers it in the entry-point group `v2drop.adapters`."""
+        assert type(get_adapter(self.model())) is self.adapter
+
+    @torch.no_grad()
+    def test_detaching_restores_the_model(self) -> None:
+        """Leaving the with block, also by an exception, leaves the stock model; a failed call leaves no traces."""
+        model, inputs = self.model(), self.batch(1, 0)
+        stock, hooks = model(**inputs).logits, self._hooks(model)
+        with attach(model, self.halves, adapter=self.adapter()) as run:
+            dropped = model(**inputs).logits
+            self._fail_in_a_layer(model, inputs)
+            assert torch.equal(model(**inputs).logits, dropped), "the call after a failed one is wrong"
+        assert self._hooks(model) == hooks
+        assert torch.equal(model(**inputs).logits, stock)
+        assert not torch.equal(dropped, stock)
+        assert report_of(run).retained < 1, "a report outlives its attachment"
+
+    def test_mistakes_are_named(self) -> None:
+        """Media with too few placeholders or none, a schedule too deep and attaching twice raise v2drop's own errors."""
+        model, inputs = self.model(), self.batch(1)
+        ids, vision = inputs["input_ids"], self.is_vision(inputs)
+        half = {**inputs, "input_ids": ids.masked_fill(vision & (vision.cumsum(1) == 1), self.vocabulary.start)}
+        inputs["input_ids"] = ids.masked_fill(vision, self.vocabulary.start)
+        with attach(model, self.halves, adapter=self.adapter()):
+            self._raises(VisionMaskError, lambda: model(**inputs))
+            self._raises(AlreadyAttachedError, lambda: attach(model, self.halves, adapter=self.adapter()))
+        self._raises(ScheduleError, lambda: attach(model, Schedule([(self.depth, 0.5)]), adapter=self.adapter()))
+        self._raises(VisionMaskError, lambda: self.adapter().layout(model, half))
+
+    def _ending_in_text(self, *media: int) -> Inputs:
+        """Samples that end in no vision token: such a one stays at first, and is dropped once it is no longer the last."""
+        batches = (self.batch(*media, seed=seed) for seed in range(100))
+        return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -1].any())
+
+    @staticmethod
+    def _hooks(model: Any) -> list[object]:
+        modules = list(model.modules())
+        return [h for m in modules for hooks in (m._forward_hooks, m._forward_pre_hooks) for h in hooks.values()]
+
+    def _fail_in_a_layer(self, model: Any, inputs: Inputs) -> None:
+        def interrupt(*_: object) -> NoReturn:
+            raise KeyboardInterrupt
+
+        handle = self.adapter().decoder_layers(model)[self.depth // 2].register_forward_pre_hook(interrupt)
+        try:
+            model(**inputs)
+        except KeyboardInterrupt:
+            return
+        finally:
+            handle.remove()
+        raise AssertionError("the layer did not run")
+
+    @staticmethod
+    def _raises(kind: type[V2DropError], act: Any) -> None:
+        try:
+            act()
+        except kind:
+            return
+        raise AssertionError(f"no {kind.__name__} was raised")

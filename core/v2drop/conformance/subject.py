@@ -1,0 +1,89 @@
+"""The architecture that is tested: how its tiny model and its inputs are made."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..adapter import Adapter
+from .samples import Inputs, collate, random_prompt
+
+
+class Subject:
+    """Inherit from it in a test file; the subclass says what to test, and its name starts with ``Test``.
+
+    Attributes:
+        adapter: the adapter's class.
+        placeholders: token ids that stand for pictures and videos.
+        vocabulary: token ids to write words with; nothing in it means anything to the model.
+        cases: about how many random cases the truth tests make up together.
+        media_in_later_generate: whether the stock model's `generate` takes new media behind a filled cache.
+    """
+
+    adapter: ClassVar[type[Adapter]]
+    placeholders: ClassVar[Sequence[int]]
+    vocabulary: ClassVar[range] = range(3, 90)
+    cases: ClassVar[int] = 150
+    media_in_later_generate: ClassVar[bool] = True
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """A tiny stock model made from a config, with at least 4 decoder layers; its weights are made larger here."""
+
+    @abstractmethod
+    def make_sample(self, generator: torch.Generator, media: int) -> Inputs:
+        """Inputs of one sample with `media` pictures or videos of random kinds and sizes, as the processor makes them.
+
+        Build `input_ids` with `self.prompt(generator, runs)`. Leave out what a sample without media would not have.
+        """
+
+    def prompt(self, generator: torch.Generator, runs: Sequence[Tensor]) -> Tensor:
+        """Token ids [1, S] of random words around `runs`, the token ids of each picture or video."""
+        return random_prompt(generator, runs, self.vocabulary)
+
+    def model(self, attention: str = "sdpa", dtype: torch.dtype = torch.float32) -> Any:
+        """The tiny model, made once for each attention implementation and dtype."""
+        made = type(self).__dict__.get("_made")
+        if made is None:
+            made = {}
+            type(self)._made = made  # type: ignore[attr-defined]
+        if (attention, dtype) not in made:
+            made[attention, dtype] = self._make(attention, dtype)
+        return made[attention, dtype]
+
+    def _make(self, attention: str, dtype: torch.dtype) -> Any:
+        torch.manual_seed(0)
+        model: Any = self.build_model().eval()
+        inside = {id(weight) for layer in self.adapter().decoder_layers(model) for weight in layer.parameters()}
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.ndim > 1:  # as they start, layers hardly change anything, and scores would be too close
+                    weight.mul_(5 if id(weight) in inside else 10)
+        model.generation_config.eos_token_id = None  # runs of a fixed length are easier to compare
+        words = set(self.vocabulary)
+        model.generation_config.suppress_tokens = [
+            token for token in range(model.get_input_embeddings().num_embeddings) if token not in words
+        ]
+        model.set_attn_implementation(attention)
+        return model.to(dtype)
+
+    def batch(self, *media: int, seed: int = 0, padding_side: str = "left") -> Inputs:
+        """Inputs of samples with so many media each."""
+        generator = torch.Generator().manual_seed(seed)
+        return collate([self.make_sample(generator, count) for count in media], padding_side)
+
+    @property
+    def depth(self) -> int:
+        return len(self.adapter().decoder_layers(self.model()))
+
+    def is_vision(self, inputs: Inputs) -> Tensor:
+        """bool [B, S], where placeholders are."""
+        return torch.isin(inputs["input_ids"], torch.tensor(list(self.placeholders)))
+
+    def is_text(self, inputs: Inputs) -> Tensor:
+        """bool [B, S], where real tokens are that are no placeholders; these are compared, for dropped ones have no output."""
+        return inputs["attention_mask"].bool() & ~self.is_vision(inputs)

@@ -1,0 +1,122 @@
+"""The truth test: dropping a token at layer L equals keeping it and masking it as a key in every layer from L on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..attachment import attach
+from .cases import Case, generate, random_case
+from .subject import Subject
+from .truth import MaskingTruth
+
+CLOSE = 1e-4  # relative: two scores at a cut that are closer may change places by rounding
+
+Act = Callable[[Any, Case], list[Tensor]]
+
+
+class TruthPromises(Subject):
+    """Random cases of everything that a user does with a model, each with dropping and with masking."""
+
+    def test_truth_in_a_forward_pass(self) -> None:
+        """Kept sets are equal exactly, logits to 1e-4."""
+        self._hold(1000, 0.3, self._forward, left=False)
+
+    def test_truth_without_a_cache(self) -> None:
+        """So in a forward pass with use_cache=False."""
+        self._hold(2000, 0.1, partial(self._forward, use_cache=False), left=False)
+
+    def test_truth_with_embeddings_instead_of_ids(self) -> None:
+        """So with inputs_embeds, the vision tokens marked by the caller."""
+        self._hold(2500, 0.05, self._forward_embeddings, left=False)
+
+    def test_truth_in_generation(self) -> None:
+        """So in greedy generation, in every step."""
+        self._hold(3000, 0.15, generate, left=True)
+
+    def test_truth_in_generation_without_a_cache(self) -> None:
+        """So in generation with use_cache=False."""
+        self._hold(4000, 0.1, partial(generate, use_cache=False), left=True)
+
+    def test_truth_in_sampling_several_answers(self) -> None:
+        """So in sampling two answers to each prompt."""
+        self._hold(5000, 0.1, partial(generate, do_sample=True, num_return_sequences=2), left=True)
+
+    def test_truth_in_beam_search(self) -> None:
+        """So with three beams, which trade caches with each other."""
+        # transformers 5.0 hands the beams of a sample with several pictures different pictures
+        most = 3 if hasattr(self.model(), "_expand_multimodal_outputs") else 1
+        act = partial(generate, num_beams=3, num_return_sequences=2)
+        self._hold(6000, 0.1, act, left=True, most_media=most)
+
+    def test_truth_in_a_later_turn(self) -> None:
+        """So where a second question follows the first answer, on the same cache."""
+        self._hold(7000, 0.1, generate, left=True, later_media=0)
+
+    def test_truth_in_a_later_turn_with_new_media(self) -> None:
+        """So where a new picture or video follows, on the same cache."""
+        if self.media_in_later_generate:
+            self._hold(8000, 0.1, generate, left=True, later_media=1)
+        else:
+            self._hold(8000, 0.1, self._two_forwards, left=True, later_media=1, most_samples=1)
+
+    def _hold(self, seed: int, share: float, act: Act, **options: Any) -> None:
+        count = max(1, round(self.cases * share))
+        skipped = []
+        for number in range(seed, seed + count):
+            case = random_case(number, self.depth, self.make_sample, **options)
+            if not self._holds(case, act):
+                skipped.append(number)
+        print(f"{count} random cases, {len(skipped)} of them skipped for scores closer than {CLOSE}")
+        assert len(skipped) <= max(1, count // 3), f"too many cases with close scores: seeds {skipped}"
+
+    def _holds(self, case: Case, act: Act) -> bool:
+        """Compare dropping with masking. False: the case decides nothing, because scores at a cut are too close."""
+        model, adapter = self.model(case.attention), self.adapter()
+        given = self.is_vision(case.inputs) if act == self._forward_embeddings else None
+        with attach(model, case.schedule, adapter=adapter) as attached:
+            attached.vision_mask = given
+            dropped = act(model, case)
+        with MaskingTruth(model, case.schedule, adapter, self.placeholders, given) as truth:
+            masked = act(model, case)
+        if truth.closest < CLOSE:
+            return False
+        if truth.kept:
+            assert attached.report is not None, f"nothing was dropped in {case}"
+            ours = {layer: [row.tolist() for row in rows] for layer, rows in attached.report.kept.items()}
+            theirs = {layer: [row.tolist() for row in rows] for layer, rows in truth.kept.items()}
+            assert ours == theirs, f"other tokens are kept in {case}"
+        else:
+            assert attached.report is None, f"a report without vision tokens in {case}"
+        for step, (with_dropping, with_masking) in enumerate(zip(dropped, masked, strict=True)):
+            message = f"step {step} of {case}: {{}}".format
+            torch.testing.assert_close(with_dropping, with_masking, atol=1e-4, rtol=1e-4, msg=message)
+        return True
+
+    @torch.no_grad()
+    def _forward(self, model: Any, case: Case, **options: Any) -> list[Tensor]:
+        return [model(**case.given, **options).logits[self.is_text(case.inputs)]]
+
+    @torch.no_grad()
+    def _forward_embeddings(self, model: Any, case: Case) -> list[Tensor]:
+        inner = self.adapter().inner_model(model)
+        if hasattr(inner, "rope_deltas"):
+            inner.rope_deltas = None  # Qwen2-VL and its kin would take the positions of the batch before
+        inputs = dict(case.inputs)  # with a mask: without one, Qwen2-VL of transformers 5.0 reads the ids
+        inputs["inputs_embeds"] = model.get_input_embeddings()(inputs.pop("input_ids"))
+        return [model(**inputs).logits[self.is_text(case.inputs)]]
+
+    @torch.no_grad()
+    def _two_forwards(self, model: Any, case: Case) -> list[Tensor]:
+        logits, cache = [], None
+        for turn in (case.inputs, case.later):
+            assert turn is not None
+            inputs = {name: value for name, value in turn.items() if name != "attention_mask"}
+            output = model(**inputs, past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            logits.append(output.logits[self.is_text(turn)])
+        return logits
