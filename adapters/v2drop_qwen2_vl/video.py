@@ -1,26 +1,16 @@
-"""Qwen2-VL's videos: a grid of patches for each pair of frames, of which 2 x 2 are merged into one vision token."""
+"""Reading videos as Qwen2-VL takes them: by qwen-vl-utils with decord, an even number of frames."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from v2drop import MediaError, Medium
-from v2drop.video import frame_times
+from v2drop import MediaError
 
-from .image import check_scalable, grid_medium, limits, qwen_vl_utils, token_side
-
-
-def video_medium(grid: Sequence[int], vision: Any, inputs: Mapping[str, Any], number: int) -> Medium:
-    """The video `number` of the batch, of `grid`: (frame pairs, height, width), the last two in patches."""
-    pairs, together = grid[0], vision.temporal_patch_size
-    times = frame_times(inputs, number, pairs * together)[::together]
-    spans = [(pair * together, (pair + 1) * together - 1) for pair in range(pairs)]
-    return grid_medium(grid, vision, list(zip(spans, times, strict=True)), is_video=True)
+from .image import check_scalable, limits, qwen_vl_utils, token_side
 
 
 def open_video(path: str | Path) -> Any:
@@ -36,6 +26,7 @@ def open_video(path: str | Path) -> Any:
         raise ImportError(f"{error}: videos are read with it: pip install 'v2drop[qwen2-vl]'") from error
     if not Path(path).exists():
         raise MediaError(f"no video file {path}")
+    decord.logging.set_level(decord.logging.QUIET)  # FFmpeg's threads complain on stderr of what decord raises
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
         frames, rate = len(reader), reader.get_avg_fps()

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from v2drop import Schedule, registered_adapters
+from v2drop import Adapter, Schedule, registered_adapters
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
@@ -21,7 +22,18 @@ RETAIN_HELP = (
     "Share of vision tokens to keep, averaged over layers, with cuts where the model's v2drop.json recommends them, else "
     "at the paper's relative depths. By default what v2drop.json recommends, else a third."
 )
-RECOMMENDATION = "v2drop.json"  # beside a checkpoint's weights: its schedule, and an example picture and prompt
+RECOMMENDATION = (
+    "v2drop.json"  # beside a checkpoint's weights: its schedule, an example picture, perhaps an example video
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture or video that a checkpoint brings, what to ask about it, and how many frames a second to look at."""
+
+    file: Path
+    prompt: str
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,8 +43,8 @@ class Checkpoint:
     name: str
     source: str
     schedule: Schedule | None = None
-    image: Path | None = None
-    prompt: str | None = None
+    image: Example | None = None
+    video: Example | None = None
 
     def choose_schedule(self, num_layers: int, preset: str | None, retain: float | None) -> Schedule:
         """The schedule that the options ask for: a preset, a budget on the recommended layers, or the recommended one."""
@@ -68,20 +80,51 @@ def _recommendation(folder: Path) -> dict[str, Any]:
         return {}
     try:
         data = json.loads((folder / RECOMMENDATION).read_text())
-        schedule, image, prompt = Schedule.from_dict(data["schedule"]), folder / data["image"], data["prompt"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        video = data.get("video")
+        return {
+            "schedule": Schedule.from_dict(data["schedule"]),
+            "image": Example(folder / data["image"], data["prompt"]),
+            "video": video and Example(folder / video["file"], video["prompt"], float(video["fps"])),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandError(f"cannot read {folder / RECOMMENDATION}: {error!r}") from error
-    return {"schedule": schedule, "image": image, "prompt": prompt}
+
+
+def find_adapter(checkpoint: Checkpoint) -> Adapter:
+    """The adapter that serves a model. Raises CommandError where there is none, or where what it reads media with is missing."""
+    model_type = load_config(checkpoint).model_type
+    adapter: Adapter = registered_adapters()[model_type].load()()
+    missing = [module for module in adapter.requires if find_spec(module) is None]
+    if missing:
+        raise CommandError(
+            f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with {' and '.join(missing)}: "
+            f"pip install '{adapter.extra}'"
+        )
+    return adapter
 
 
 def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
-    """Stock model and processor, ready to answer. On a CPU in float32: there the smaller types are not faster."""
+    """Stock model and processor, ready to answer."""
+    processor = load_processor(checkpoint)
+    return load_network(checkpoint, device), processor
+
+
+def load_processor(checkpoint: Checkpoint) -> Any:
+    """The model's stock processor alone."""
     quiet_transformers()
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoProcessor
+
+    with _loading(checkpoint):
+        return AutoProcessor.from_pretrained(checkpoint.source)
+
+
+def load_network(checkpoint: Checkpoint, device: str) -> Any:
+    """The stock model alone. On a CPU in float32: there the smaller types are not faster."""
+    quiet_transformers()
+    from transformers import AutoModelForImageTextToText
 
     dtype = torch.float32 if device == "cpu" else "auto"
     with _loading(checkpoint):
-        processor = AutoProcessor.from_pretrained(checkpoint.source)
         model, found = AutoModelForImageTextToText.from_pretrained(
             checkpoint.source, dtype=dtype, output_loading_info=True
         )
@@ -90,7 +133,7 @@ def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
         raise CommandError(
             f"cannot load {checkpoint.name}: {len(names)} weights are missing, such as {names[0]}; its answers would be random"
         )
-    return model.to(device).eval(), processor
+    return model.to(device).eval()
 
 
 def load_config(checkpoint: Checkpoint) -> Any:
@@ -113,8 +156,8 @@ def _loading(checkpoint: Checkpoint) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CommandError(f"cannot load {checkpoint.name}: {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise CommandError(f"cannot load {checkpoint.name}: {str(error).strip().splitlines()[0]}") from error
 
 
 def quiet_transformers() -> None:

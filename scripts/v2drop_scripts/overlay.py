@@ -1,19 +1,56 @@
-"""The picture with the tokens kept at each stage: what was dropped is darkened."""
+"""Pictures and video frames with the tokens kept at each stage: what was dropped is darkened."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from v2drop import DropReport, VisionLayout
 
-PANEL = 288  # pixels: the side that a picture is enlarged to at least
-CAPTION = 22
+from .media import Media
+
+PANEL, FRAME = 288, 144  # pixels: the sides that a picture and a video's frame are enlarged to at least
+LONGEST = 3  # times that: the longer side at most
+FRAMES = 8  # so many steps of a longer video are shown
+CAPTION, GAP = 22, 8
 
 
-def as_the_model_sees_it(pixel_values: torch.Tensor, image_processor: Any) -> Image.Image:
+class _Panel(NamedTuple):
+    caption: str
+    picture: Image.Image
+
+
+class _Row(NamedTuple):
+    title: str | None
+    panels: list[_Panel]
+
+
+def as_shown(
+    media: Media, layout: VisionLayout, pixel_values: Tensor | None, processor: Any
+) -> list[list[Image.Image]]:
+    """What each picture or video looks like in the pixels that its tokens' boxes count: one image, or one a frame.
+
+    That is the whole picture at the layout's size, or where the processor crops all pictures to one size, what is left.
+    """
+    sizes = [(width, height) for height, width in layout.size.tolist()]
+    if pixel_values is not None and pixel_values.ndim == 4:
+        seen = [as_the_model_sees_it(pixels, processor.image_processor) for pixels in pixel_values]
+        pictures = [picture.crop((0, 0, *size)) for picture, size in zip(seen, sizes, strict=False)]
+    else:
+        pictures = [picture.resize(size) for picture, size in zip(media.pictures, sizes, strict=False)]
+    shown = [[picture] for picture in pictures]
+    if media.frames is not None:
+        pixels = media.frames.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        shown.append([Image.fromarray(frame).resize(sizes[-1]) for frame in pixels])
+    return shown
+
+
+def as_the_model_sees_it(pixel_values: Tensor, image_processor: Any) -> Image.Image:
     """Undo an image processor's normalisation of one picture [3, height, width]."""
     mean = torch.tensor(image_processor.image_mean)[:, None, None]
     std = torch.tensor(image_processor.image_std)[:, None, None]
@@ -21,30 +58,122 @@ def as_the_model_sees_it(pixel_values: torch.Tensor, image_processor: Any) -> Im
     return Image.fromarray(pixels.round().to(torch.uint8).permute(1, 2, 0).numpy())
 
 
-def draw_overlay(picture: Image.Image, layout: VisionLayout, report: DropReport) -> Image.Image:
-    """The first picture of the first sample once as it is and once a stage, side by side."""
-    scale = max(1, -(-PANEL // min(picture.size)))
-    large = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-    panels = [(f"all {report.vision_tokens[0]} tokens", large)]
-    for layer, samples in report.kept.items():
-        kept = set(samples[0].tolist())
-        panels.append((f"from layer {layer}: {len(kept)}", _darken_dropped(large, layout, kept, scale)))
-    gap = 8
-    width = len(panels) * large.width + (len(panels) - 1) * gap
-    sheet = Image.new("RGB", (width, large.height + CAPTION), "white")
-    draw = ImageDraw.Draw(sheet)
-    for number, (caption, panel) in enumerate(panels):
-        left = number * (large.width + gap)
-        draw.text((left + 2, 4), caption, fill="black", font_size=14)
-        sheet.paste(panel, (left, CAPTION))
-    return sheet
+def draw_overlay(
+    shown: Sequence[Sequence[Image.Image]], names: Sequence[str], layout: VisionLayout, report: DropReport
+) -> Image.Image:
+    """The pictures and videos of the first sample, as they are and at each stage.
+
+    A picture is a row with one panel a stage; where its tokens look at it both as a whole and in tiles, a row for each. A
+    video is a row a stage, with its frames from left to right. Tokens that end a row of the picture are counted, not drawn.
+
+    Args:
+        shown: as `as_shown` returns it.
+        names: of the files, told where there are several.
+        layout: where tokens lie.
+        report: which were kept.
+    """
+    stages = {"all": set(layout.position[layout.sample == 0].tolist())}
+    stages |= {f"from layer {layer}": set(samples[0].tolist()) for layer, samples in report.kept.items()}
+    rows = []
+    for number, images in enumerate(shown):
+        mine = (layout.sample == 0) & (layout.picture == number)
+        film = bool(layout.is_video[number])
+        new = _film_rows(images, layout, mine, stages) if film else _picture_rows(images[0], layout, mine, stages)
+        rows += [_Row(names[number] if len(shown) > 1 else None, []), *new]
+    return _sheet([row for row in rows if row.title or row.panels])
 
 
-def _darken_dropped(picture: Image.Image, layout: VisionLayout, kept: set[int], scale: int) -> Image.Image:
-    dark = Image.blend(picture, Image.new("RGB", picture.size, (24, 24, 32)), 0.82)
-    first = (layout.sample == 0) & (layout.picture == 0)
-    for position, box in zip(layout.position[first].tolist(), layout.box[first].tolist(), strict=True):
-        if position in kept:
-            corners = tuple(round(edge * scale) for edge in box)
-            dark.paste(picture.crop(corners), corners)
+def _picture_rows(picture: Image.Image, layout: VisionLayout, mine: Tensor, stages: dict[str, set[int]]) -> list[_Row]:
+    views = {"whole": mine & (layout.tile < 0), "tiles": mine & (layout.tile >= 0)}
+    views = {name: tokens for name, tokens in views.items() if tokens.any()}
+    scale = _scale(picture, PANEL)
+    rows = []
+    for name, tokens in views.items():
+        prefix = f"{name}, " if len(views) > 1 else ""
+        panels = [
+            _Panel(
+                f"{prefix}{_count(stage, tokens, layout, kept)}", _panel(picture, layout, tokens, kept, scale, stage)
+            )
+            for stage, kept in stages.items()
+        ]
+        rows.append(_Row(None, panels))
+    return rows
+
+
+def _film_rows(
+    images: Sequence[Image.Image], layout: VisionLayout, mine: Tensor, stages: dict[str, set[int]]
+) -> list[_Row]:
+    steps = sorted({(first, last) for first, last in layout.frames[mine].tolist()})
+    few = [steps[round(number * (len(steps) - 1) / (FRAMES - 1))] for number in range(FRAMES)]
+    chosen = steps if len(steps) <= FRAMES else few
+    scale = _scale(images[0], FRAME)
+    rows = []
+    for stage, kept in stages.items():
+        panels = []
+        for first, last in chosen:
+            tokens = mine & (layout.frames == torch.tensor([first, last])).all(1)
+            time = float(layout.time[tokens][0])
+            when = f"{time:.1f} s" if math.isfinite(time) else f"frame {first}"
+            image = images[min(first, len(images) - 1)]
+            caption = when if stage == "all" else f"{when}: {len(_kept(tokens, layout, kept))} of {int(tokens.sum())}"
+            panels.append(_Panel(caption, _panel(image, layout, tokens, kept, scale, stage)))
+        part = f" ({len(chosen)} of {len(steps)} steps in time shown)" if stage == "all" and chosen != steps else ""
+        rows.append(_Row(_count(stage, mine, layout, kept) + part, panels))
+    return rows
+
+
+def _kept(tokens: Tensor, layout: VisionLayout, kept: set[int]) -> list[int]:
+    return [number for number in tokens.nonzero().flatten().tolist() if int(layout.position[number]) in kept]
+
+
+def _count(stage: str, tokens: Tensor, layout: VisionLayout, kept: set[int]) -> str:
+    count = len(_kept(tokens, layout, kept))
+    return f"all {count} tokens" if stage == "all" else f"{stage}: {count}"
+
+
+def _panel(
+    picture: Image.Image, layout: VisionLayout, tokens: Tensor, kept: set[int], scale: float, stage: str
+) -> Image.Image:
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    large = picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
+    if stage == "all":
+        return large
+    dark = Image.blend(large, Image.new("RGB", large.size, (24, 24, 32)), 0.82)
+    for number in _kept(tokens, layout, kept):
+        left, top, right, bottom = (round(edge * scale) for edge in layout.box[number].tolist())
+        if right > left and bottom > top and int(layout.row[number]) >= 0:  # else the end of a row, or a class token
+            dark.paste(large.crop((left, top, right, bottom)), (left, top))
     return dark
+
+
+def _scale(picture: Image.Image, side: int) -> float:
+    """Whole for small pictures, so that their pixels stay squares."""
+    whole = max(1, -(-side // min(picture.size)))
+    return min(whole, LONGEST * side / max(picture.size))
+
+
+def _sheet(rows: Sequence[_Row]) -> Image.Image:
+    """Rows of panels with their captions above them, on white."""
+    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    placed: list[tuple[str, Image.Image | None, int, int]] = []
+    top, right = 0, 0
+    for row in rows:
+        if row.title:
+            placed.append((row.title, None, 0, top))
+            right = max(right, 2 + round(draw.textlength(row.title, font_size=14)))
+            top += CAPTION
+        left = 0
+        for caption, picture in row.panels:
+            placed.append((caption, picture, left, top))
+            width = max(picture.width, 2 + round(draw.textlength(caption, font_size=14)))
+            right = max(right, left + width)
+            left += width + GAP
+        if row.panels:
+            top += CAPTION + max(panel.picture.height for panel in row.panels) + GAP
+    sheet = Image.new("RGB", (right, top - GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    for text, panel, left, top in placed:
+        draw.text((left + 2, top + 4), text, fill="black", font_size=14)
+        if panel is not None:
+            sheet.paste(panel, (left, top + CAPTION))
+    return sheet

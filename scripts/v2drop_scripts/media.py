@@ -1,0 +1,110 @@
+"""Reading the files that a question is about, as the model at hand wants them, and turning them into its inputs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from v2drop import Adapter, MediaError
+from v2drop_qwen2_vl.image import load_image, open_image
+from v2drop_qwen2_vl.video import load_video, open_video
+
+from .errors import CommandError
+from .question import Question
+
+
+@dataclass(frozen=True)
+class Media:
+    """What was read: pictures in RGB, a video's frames [frames, 3, height, width] from 0 to 255, and what is known of them."""
+
+    pictures: list[Image.Image]
+    frames: Tensor | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds from the video's start to each frame that was read."""
+        if self.metadata is None:
+            return []
+        return [int(number) / float(self.metadata["fps"]) for number in self.metadata["frames_indices"]]
+
+
+def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
+    """Read a question's files.
+
+    An architecture that requires qwen-vl-utils gets its pictures and videos from there, at the size that the checkpoint's
+    processor wants. Others get pictures as they are and frames from decord, for the processor to resize.
+
+    Raises:
+        MediaError: a file is missing, or cannot be read or used.
+        CommandError: the model takes no videos, or a library is missing.
+    """
+    if question.video is not None and getattr(processor, "video_processor", None) is None:
+        raise CommandError(
+            f"cannot ask about {question.video}: {adapter.model_types[0]} models take pictures, not videos; pass --image, or "
+            "a --model that takes videos, such as qwen2_vl"
+        )
+    as_qwen = "qwen_vl_utils" in adapter.requires
+    try:
+        with _quiet_decoders():
+            if as_qwen:
+                pictures = [load_image(path, processor.image_processor) for path in question.images]
+            else:
+                pictures = [open_image(path).convert("RGB") for path in question.images]
+            if question.video is None:
+                return Media(pictures)
+            if as_qwen:
+                return Media(pictures, *load_video(question.video, processor.video_processor, question.fps))
+            return Media(pictures, *_read_frames(question.video, question.fps))
+    except ImportError as error:
+        raise CommandError(str(error)) from error
+
+
+def as_inputs(processor: Any, media: Media, prompt: str) -> Any:
+    """The model's inputs, and for a video `video_metadata`, which the model does not take. Pictures stand first."""
+    content: list[dict[str, str]] = [{"type": "image"}] * len(media.pictures)
+    arguments: dict[str, Any] = {"images": media.pictures} if media.pictures else {}
+    if media.frames is not None:
+        content = [*content, {"type": "video"}]
+        arguments |= {"videos": [media.frames], "video_metadata": [media.metadata]}
+        arguments |= {"do_sample_frames": False, "return_metadata": True}
+    chat = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
+    try:
+        text = processor.apply_chat_template(chat, add_generation_prompt=True)
+        return processor(text=text, return_tensors="pt", **arguments)
+    except (ValueError, IndexError) as error:
+        raise CommandError(f"the processor cannot take this prompt with these pictures or video: {error}") from error
+
+
+def _read_frames(path: Path, fps: float) -> tuple[Tensor, dict[str, Any]]:
+    from transformers.video_utils import load_video
+
+    rate = open_video(path).get_avg_fps()
+    try:
+        frames, metadata = load_video(str(path), fps=min(fps, rate), backend="decord")
+    except Exception as error:  # decord's own exceptions derive from nothing closer
+        raise MediaError(f"cannot read the frames of {path}: it is damaged or cut off") from error
+    return torch.from_numpy(frames).permute(0, 3, 1, 2), dict(metadata)
+
+
+@contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Keep what FFmpeg, decord and qwen-vl-utils print on stderr out of sight: what they refuse is raised besides."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
