@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from v2drop import Adapter, VisionLayout
-
-from .image import image_medium
-from .video import video_medium
+from v2drop.patch_grid import patch_grid
+from v2drop.video import frame_times
 
 
 class Qwen2VLAdapter(Adapter):
@@ -31,9 +30,9 @@ class Qwen2VLAdapter(Adapter):
         """
         vision = model.config.vision_config
         images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
-        pictures = [image_medium(grid.tolist(), vision) for grid in (() if images is None else images)]
+        pictures = [patch_grid(grid, vision) for grid in (() if images is None else images)]
         films = [
-            video_medium(grid.tolist(), vision, inputs, number)
+            patch_grid(grid, vision, frame_times(inputs, number, int(grid[0]) * vision.temporal_patch_size))
             for number, grid in enumerate(() if videos is None else videos)
         ]
         return VisionLayout.of(

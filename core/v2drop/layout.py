@@ -91,7 +91,7 @@ class VisionLayout:
         row, column: int64 [N], place on the view's grid of tokens. A newline's column is one past the grid's; a class
             token has -1 and -1.
         box: float32 [N, 4], left, top, right, bottom in pixels of the picture, whose size is `size`. A newline's box
-            has no width; a class token's is its whole view.
+            has no width, that of a token which shows padding alone no area; a class token's is its whole view.
         tile: int64 [N], the tile that a token belongs to, counted row by row; -1: a view of the picture as a whole.
         newline: bool [N], True at newline tokens.
         frames: int64 [N, 2], first and last frame of the video (as the processor sampled it) that the token shows;

@@ -72,8 +72,12 @@ class DropReport:
     @property
     def tokens_per_layer(self) -> list[float]:
         """Vision tokens that each layer processed, the mean over samples."""
-        samples = len(self._trace.vision_counts)
-        return [sum(latest(self._trace.alive, layer) or self._trace.vision_counts) / samples for layer in self._layers]
+        return [alive / len(self._trace.vision_counts) for alive in self._alive]
+
+    @property
+    def _alive(self) -> list[int]:
+        """Vision tokens that each layer processed, of all samples together."""
+        return [sum(latest(self._trace.alive, layer) or self._trace.vision_counts) for layer in self._layers]
 
     @property
     def _layers(self) -> range:
@@ -83,7 +87,7 @@ class DropReport:
     def retained(self) -> float:
         """Vision tokens alive, averaged over layers, as a share of all; pooled over samples."""
         total = sum(self._trace.vision_counts) * self._dimensions.num_layers
-        return sum(self.tokens_per_layer) * len(self._trace.vision_counts) / total if total else 1.0
+        return sum(self._alive) / total if total else 1.0
 
     @property
     def flops(self) -> Cost:

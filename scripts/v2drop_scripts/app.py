@@ -10,6 +10,7 @@ import v2drop
 
 from .adapters import adapters
 from .errors import tell_mistakes
+from .new_adapter import new_adapter
 from .run import run
 from .schedule import schedule
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(schedule)
 app.command()(adapters)
+app.command()(new_adapter)
 
 
 @app.callback()

@@ -5,12 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 from gradient import gradient, is_padding, place
-from tiny_llava_next import IMAGE as NEXT_IMAGE
-from tiny_llava_next import PATCH, PINPOINTS, TILE
 from tiny_llava_next import tiny_config as tiny_llava_next
+from tiny_llava_onevision import tiny_config as tiny_llava_onevision
+from tiny_qwen2_5_vl import tiny_config as tiny_qwen2_5_vl
 from tiny_qwen2_vl import IMAGE, VIDEO
 from tiny_qwen2_vl import tiny_config as tiny_qwen2_vl
-from transformers import LlavaNextForConditionalGeneration, LlavaNextImageProcessor, Qwen2VLForConditionalGeneration
+from transformers import (
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessor,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessor,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLForConditionalGeneration,
+)
 from transformers.image_processing_utils import select_best_resolution
 from transformers.models.qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
@@ -20,47 +27,98 @@ import v2drop
 PLAIN = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3}
 
 
-@pytest.mark.parametrize("size", [(20, 40), (40, 20), (200, 400), (37, 40), (12, 50), (61, 22), (30, 30), (90, 33)])
-def test_llava_next_boxes_hold_the_tokens_pixels(size):
-    processor = LlavaNextImageProcessor(
-        size={"shortest_edge": TILE}, crop_size={"height": TILE, "width": TILE}, image_grid_pinpoints=PINPOINTS, **PLAIN
-    )
-    pixels = processor(gradient(*size), return_tensors="pt")
-    model = LlavaNextForConditionalGeneration(tiny_llava_next())
+TILED = {  # architecture: its tiny configuration, model and image processor
+    "llava_next": (tiny_llava_next, LlavaNextForConditionalGeneration, LlavaNextImageProcessor),
+    "llava_onevision": (tiny_llava_onevision, LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessor),
+}
+
+
+def _tiled(architecture, *pictures):
+    """The layout of pictures in one sample, what the processor made of them, and the vision tower's configuration."""
+    make_config, make_model, make_processor = TILED[architecture]
+    model = make_model(make_config())
+    vision, side = model.config.vision_config, model.config.vision_config.image_size
+    size = {"shortest_edge": side} if architecture == "llava_next" else {"height": side, "width": side}
+    crop = {"crop_size": {"height": side, "width": side}} if architecture == "llava_next" else {}
+    processor = make_processor(size=size, image_grid_pinpoints=model.config.image_grid_pinpoints, **crop, **PLAIN)
+    pixels = processor([[gradient(*size) for size in pictures]], return_tensors="pt")
     with torch.no_grad():
-        tokens = len(model.model.get_image_features(pixels["pixel_values"], pixels["image_sizes"]).pooler_output[0])
-    ids = torch.full((1, tokens + 2), NEXT_IMAGE)
-    ids[:, [0, -1]] = 3
-    layout = v2drop.get_adapter(model).layout(model, {"input_ids": ids, **pixels})
-    assert layout.size.tolist() == [list(size)]
+        features = model.model.get_image_features(**pixels).pooler_output
+    ids = torch.cat([torch.tensor([3, *[model.config.image_token_id] * len(each), 3]) for each in features])
+    layout = v2drop.get_adapter(model).layout(model, {"input_ids": ids[None], **pixels})
+    assert layout.size.tolist() == [list(size) for size in pictures]
+    return layout, pixels["pixel_values"], vision
+
+
+def _check(layout, token, pixels):
+    """The box of a token is where its pixels come from, unless it holds padding too and its box was clipped."""
+    if is_padding(pixels):
+        return
+    left, top, right, bottom = layout.box[token].tolist()
+    height, width = layout.size[layout.picture[token]].tolist()
+    x, y = place(pixels)
+    assert x == pytest.approx((left + right) / 2 / width, abs=0.03)
+    assert y == pytest.approx((top + bottom) / 2 / height, abs=0.03)
+
+
+@pytest.mark.parametrize("architecture", TILED)
+@pytest.mark.parametrize("size", [(20, 40), (40, 20), (200, 400), (37, 40), (12, 50), (61, 22), (30, 30), (90, 33)])
+def test_boxes_of_tiled_pictures_hold_the_tokens_pixels(architecture, size):
+    layout, pixels, vision = _tiled(architecture, size)
+    patch, side = vision.patch_size, vision.image_size // vision.patch_size
+    canvas = select_best_resolution(size, TILED[architecture][0]().image_grid_pinpoints)
+    rows, columns = canvas[0] // patch, canvas[1] // patch
     base, tiled = layout.tile == -1, (layout.tile >= 0) & ~layout.newline
-    assert base.sum() == (TILE // PATCH) ** 2
+    assert base.sum() == side**2
     assert layout.newline.sum() == layout.grid[0, 0]
-    assert set(layout.tile[tiled].tolist()) == set(range(pixels["pixel_values"].shape[1] - 1))
-    for token in range(tokens):
-        left, top, right, bottom = layout.box[token].tolist()
-        if layout.newline[token]:
-            assert left == right
-            continue
-        tile = int(layout.tile[token]) + 1  # the processor puts the whole picture first
-        view = pixels["pixel_values"][0, tile]
-        row, column = _in_tile(layout, token, size) if tile else (layout.row[token], layout.column[token])
-        patch = view[:, row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH]
-        if is_padding(patch):
-            continue  # at the picture's edge; its box is clipped to the picture
-        x, y = place(patch)
-        assert x == pytest.approx((left + right) / 2 / size[1], abs=0.03)
-        assert y == pytest.approx((top + bottom) / 2 / size[0], abs=0.03)
+    assert (layout.box[layout.newline, 0] == layout.box[layout.newline, 2]).all()
+    assert set(layout.tile[tiled].tolist()) == set(range(pixels.shape[1] - 1))
+    shrunk = (layout.grid[0] < torch.tensor([rows, columns])).all()  # while unpadding takes from one side alone
+    for token in (base | tiled).nonzero().flatten().tolist():
+        row, column, tile = layout.row[token].item(), layout.column[token].item(), layout.tile[token].item()
+        if tile >= 0:
+            if shrunk:
+                continue  # a token is no whole number of patches there
+            row += (rows - layout.grid[0, 0].item()) // 2  # padding was cut off on both sides
+            column += (columns - layout.grid[0, 1].item()) // 2
+            assert row // side * (columns // side) + column // side == tile
+        top, left = row % side * patch, column % side * patch
+        view = pixels[0, tile + 1]  # the processor puts the whole picture first
+        _check(layout, token, view[:, top : top + patch, left : left + patch])
 
 
-def _in_tile(layout, token, size):
-    """Row and column within its tile: the grid is centred on the canvas, whose padding was cut off on both sides."""
-    rows, columns = (side // PATCH for side in select_best_resolution(size, PINPOINTS))
-    row = layout.row[token].item() + (rows - layout.grid[0, 0].item()) // 2
-    column = layout.column[token].item() + (columns - layout.grid[0, 1].item()) // 2
-    side = TILE // PATCH
-    assert row // side * (columns // side) + column // side == layout.tile[token]
-    return row % side, column % side
+def test_large_grids_of_llava_onevision_shrink_and_still_cover_the_picture():
+    layout, *_ = _tiled("llava_onevision", (80, 80))
+    assert layout.grid.tolist() == [[7, 7]]  # of 10 x 10, for at most two tiles of 5 x 5
+    box = layout.box[(layout.tile >= 0) & ~layout.newline]
+    assert box[:, :2].amin(0).tolist() == [0, 0]
+    assert box[:, 2:].amax(0).tolist() == [80, 80]
+    assert layout.tile.unique().tolist() == [-1, 0, 1, 2, 3]
+
+
+def test_several_pictures_of_llava_onevision_are_one_padded_square_each():
+    layout, pixels, vision = _tiled("llava_onevision", (40, 20), (24, 30))
+    assert layout.grid.tolist() == [[5, 5], [5, 5]]
+    assert layout.newline.nonzero().flatten().tolist() == [25, 51]
+    assert (layout.tile == -1).all()
+    for token in (~layout.newline).nonzero().flatten().tolist():
+        row, column, patch = layout.row[token].item(), layout.column[token].item(), vision.patch_size
+        window = pixels[layout.picture[token], 0][
+            :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch
+        ]
+        _check(layout, token, window)
+
+
+def test_frames_of_llava_onevision_are_pooled_and_end_in_one_newline():
+    model = LlavaOnevisionForConditionalGeneration(tiny_llava_onevision())
+    ids = torch.tensor([[3, *[model.config.video_token_id] * (2 * 9 + 1), 4]])
+    metadata = [{"fps": 10.0, "total_num_frames": 20, "frames_indices": [0, 15]}]
+    inputs = {"input_ids": ids, "pixel_values_videos": torch.zeros(1, 2, 3, 20, 20), "video_metadata": metadata}
+    layout = v2drop.get_adapter(model).layout(model, inputs)
+    assert layout.is_video.tolist() == [True]
+    assert layout.frames.tolist() == [[0, 0]] * 9 + [[1, 1]] * 10
+    assert layout.time.tolist() == [0.0] * 9 + [1.5] * 10
+    assert layout.newline.nonzero().flatten().tolist() == [18]
 
 
 def _qwen(ids, **inputs):
@@ -79,11 +137,8 @@ def test_qwen2_vl_boxes_hold_the_tokens_pixels():
     patches = (
         pixels["pixel_values"].reshape(len(layout.sample), 4, 3, 2, 4, 4).transpose(2, 3)
     )  # token, merged, time, 3
-    for token, box in enumerate(layout.box.tolist()):
-        height, width = layout.size[layout.picture[token]].tolist()
-        x, y = place(patches[token])
-        assert x == pytest.approx((box[0] + box[2]) / 2 / width, abs=0.03)
-        assert y == pytest.approx((box[1] + box[3]) / 2 / height, abs=0.03)
+    for token in range(len(patches)):
+        _check(layout, token, patches[token])
 
 
 def test_qwen2_vl_videos_have_frame_pairs_and_times():
@@ -112,6 +167,18 @@ def test_times_are_nan_where_the_inputs_tell_no_rate():
     layout = _qwen([VIDEO] * 8, video_grid_thw=torch.tensor([[2, 4, 4]]))
     assert layout.frames.tolist() == [[0, 1]] * 4 + [[2, 3]] * 4
     assert layout.time.isnan().all()
+
+
+def test_qwen2_5_vl_tells_times_without_metadata_too():
+    model = Qwen2_5_VLForConditionalGeneration(tiny_qwen2_5_vl())
+    inputs = {"video_grid_thw": torch.tensor([[2, 4, 4], [1, 4, 4]]), "second_per_grid_ts": [0.5, 2.0]}
+    layout = v2drop.get_adapter(model).layout(model, {"input_ids": torch.tensor([[VIDEO] * 12]), **inputs})
+    assert layout.time.tolist() == [0.0] * 4 + [0.5] * 4 + [0.0] * 4
+    metadata = [{"fps": 2.0, "frames_indices": [0, 1, 6, 7]}, {"fps": 1.0, "frames_indices": [3, 4]}]
+    layout = v2drop.get_adapter(model).layout(
+        model, {"input_ids": torch.tensor([[VIDEO] * 12]), **inputs, "video_metadata": metadata}
+    )
+    assert layout.time.tolist() == [0.0] * 4 + [3.0] * 4 + [3.0] * 4
 
 
 def test_a_layout_of_no_picture_is_empty():

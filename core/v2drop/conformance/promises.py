@@ -131,7 +131,7 @@ class AdapterConformance(TruthPromises):
         size = layout.size[layout.picture]
         left, top, right, bottom = layout.box.unbind(1)
         assert ((left >= 0) & (left <= right) & (right <= size[:, 1])).all()
-        assert ((top >= 0) & (top < bottom) & (bottom <= size[:, 0])).all()
+        assert ((top >= 0) & (top <= bottom) & (bottom <= size[:, 0])).all()
         places = [layout.picture, layout.tile, layout.frames[:, 0], layout.row, layout.column]
         assert len(torch.stack(places, dim=1).unique(dim=0)) == len(sample), "two tokens have the same place"
 

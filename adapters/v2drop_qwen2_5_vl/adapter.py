@@ -1,0 +1,45 @@
+"""Qwen2.5-VL: pictures and videos of any size, frames in pairs, and M-RoPE whose time axis runs in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from v2drop import Adapter, VisionLayout
+from v2drop.patch_grid import patch_grid
+from v2drop.video import frame_times
+
+
+class Qwen2_5_VLAdapter(Adapter):
+    """Maps `Qwen2_5_VLForConditionalGeneration` and `Qwen2_5_VLModel` onto the core."""
+
+    model_types = ("qwen2_5_vl",)
+    placeholders = ("image_token_id", "video_token_id")
+    media_inputs = ("pixel_values", "pixel_values_videos", "mm_encoder_outputs")
+    requires = ("torchvision", "qwen_vl_utils", "decord")
+    extra = "v2drop[qwen2-5-vl]"
+
+    def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
+        """See `Adapter.layout`. Sizes are those after the processor has resized.
+
+        Times come from `video_metadata`, and without it from the `second_per_grid_ts` that the processor returns.
+        """
+        vision = model.config.vision_config
+        images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
+        pictures = [patch_grid(grid, vision) for grid in (() if images is None else images)]
+        films = [
+            patch_grid(grid, vision, _times(inputs, number, int(grid[0]), vision.temporal_patch_size))
+            for number, grid in enumerate(() if videos is None else videos)
+        ]
+        return VisionLayout.of(
+            (self.placeholder_mask(model, inputs, "image_token_id"), pictures),
+            (self.placeholder_mask(model, inputs, "video_token_id"), films),
+        )
+
+
+def _times(inputs: Mapping[str, Any], video: int, steps: int, together: int) -> list[float]:
+    """Seconds of each frame; without metadata of the first of each step, which is what a layout tells."""
+    seconds = inputs.get("second_per_grid_ts")
+    if inputs.get("video_metadata") is not None or seconds is None:
+        return frame_times(inputs, video, steps * together)
+    return [frame // together * float(seconds[video]) for frame in range(steps * together)]

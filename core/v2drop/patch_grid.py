@@ -1,0 +1,30 @@
+"""Pictures and videos of any size, as Qwen2-VL and its kin encode them: a grid of patches, of which neighbours merge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .layout import Medium, View
+
+
+def patch_grid(grid: Sequence[int], vision: Any, times: Sequence[float] | None = None) -> Medium:
+    """A picture, or with `times` a video, after the processor has resized it.
+
+    Args:
+        grid: steps in time, height and width, the last two in patches, as `image_grid_thw` and `video_grid_thw` hold them.
+        vision: the vision tower's configuration: `patch_size` in pixels; `spatial_merge_size`, patches along each side of a
+            token; `temporal_patch_size`, frames to a step.
+        times: seconds from the video's start to each of its frames, or NaN.
+    """
+    steps, height, width = (int(count) for count in grid)
+    patch, merge, together = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
+    box = (0.0, 0.0, float(width * patch), float(height * patch))
+    whole = View(height // merge, width // merge, box)
+    if times is None:
+        return Medium(height * patch, width * patch, [whole] * steps)
+    views = []
+    for first in range(0, steps * together, together):
+        frames = (first, first + together - 1)
+        views.append(View(whole.rows, whole.columns, box, frames=frames, time=times[first]))
+    return Medium(height * patch, width * patch, views, is_video=True)
