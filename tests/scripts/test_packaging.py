@@ -11,8 +11,13 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+import v2drop
 
 ROOT = Path(__file__).parent.parent.parent
+CHECKPOINTS = ROOT / "scripts" / "v2drop_zoo" / "checkpoints"
+READERS = {"torchvision", "decord", "qwen-vl-utils"}  # of Qwen2-VL's media
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +36,73 @@ def test_the_wheel_holds_weights_licence_and_every_package(wheel):
         "v2drop/py.typed",
         "v2drop_llava/adapter.py",
         "v2drop_scripts/app.py",
+        "v2drop_llava_next/adapter.py",
+        "v2drop_qwen2_vl/video.py",
         "v2drop_zoo/checkpoints/llava/model.safetensors",
-        "v2drop_zoo/checkpoints/llava/README.md",
-        "v2drop_zoo/checkpoints/llava/v2drop.json",
-        "v2drop_zoo/checkpoints/llava/example.png",
     ):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if "test" in name or name.endswith("state.pt")]
+    assert not [name for name in names if name.startswith("test") or name.endswith(("state.pt", "conftest.py"))]
 
 
-def test_a_plain_install_brings_torch_alone(wheel):
+def test_the_wheel_holds_every_file_of_the_zoos_models(wheel):
+    """Weights, cards, schedules and example pictures and videos alike."""
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("v2drop_zoo/checkpoints/")}
+    models = [folder for folder in CHECKPOINTS.iterdir() if (folder / "v2drop.json").exists()]
+    training = {"state.pt", "state.tmp", "rendezvous"}
+    files = [file for folder in models for file in folder.iterdir() if file.name not in training]
+    assert packed == {f"v2drop_zoo/checkpoints/{file.parent.name}/{file.name}" for file in files}
+    for folder in models:
+        data = json.loads((folder / "v2drop.json").read_text())
+        examples = [data["image"], *([data["video"]["file"]] if "video" in data else [])]
+        assert all(f"v2drop_zoo/checkpoints/{folder.name}/{example}" in packed for example in examples)
+
+
+@pytest.fixture(scope="module")
+def headers(wheel):
+    """The wheel's metadata."""
     archive = zipfile.ZipFile(wheel)
     metadata = next(name for name in archive.namelist() if name.endswith("METADATA"))
-    headers = HeaderParser().parsestr(archive.read(metadata).decode())
+    return HeaderParser().parsestr(archive.read(metadata).decode())
+
+
+def brought_by(headers, extra):
+    """Names of the distributions that an extra brings, also by way of other extras, each with its version's bounds."""
+    requirements = [Requirement(line) for line in headers.get_all("Requires-Dist")]
+    brought, asked = {}, [extra]
+    while asked:
+        name = asked.pop()
+        for requirement in requirements:
+            if requirement.marker and requirement.marker.evaluate({"extra": name}):
+                brought[requirement.name] = str(requirement.specifier)
+                asked += requirement.extras if requirement.name == "v2drop" else []
+    brought.pop("v2drop", None)
+    return brought
+
+
+def test_a_plain_install_brings_torch_alone(headers):
     needed = [line for line in headers.get_all("Requires-Dist") if "extra ==" not in line]
     assert needed == ["torch>=2.6"]
     assert headers["License-Expression"] == "Apache-2.0"
-    assert {"llava", "cli", "zoo", "flash-attn", "dev", "all"} <= set(headers.get_all("Provides-Extra"))
+    extras = {"llava", "llava-next", "qwen2-vl", "cli", "zoo", "flash-attn", "dev", "all"}
+    assert extras <= set(headers.get_all("Provides-Extra"))
+
+
+def test_extras_bring_what_their_models_need_and_no_more(headers):
+    llava = brought_by(headers, "llava")
+    assert llava.keys() == {"typer", "rich", "Pillow", "transformers"}
+    assert brought_by(headers, "llava-next") == llava
+    assert brought_by(headers, "qwen2-vl").keys() == llava.keys() | READERS
+    assert brought_by(headers, "all").keys() >= brought_by(headers, "zoo").keys() > llava.keys() | READERS
+
+
+def test_every_adapter_names_the_extra_that_brings_what_it_requires(headers):
+    for point in v2drop.registered_adapters().values():
+        adapter = point.load()()
+        extra = adapter.extra.removeprefix("v2drop[").removesuffix("]")
+        brought = {name.replace("-", "_") for name in brought_by(headers, extra)}
+        assert set(adapter.requires) <= brought, point.name
+        assert "transformers" in brought
 
 
 def test_the_wheel_runs_elsewhere(wheel, tmp_path):

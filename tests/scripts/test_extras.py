@@ -1,0 +1,68 @@
+"""What a smaller install can do: pictures for LLaVA without torchvision, decord or qwen-vl-utils, and a word on the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from tiny_checkpoints import save_tiny
+
+ROOT = Path(__file__).parent.parent.parent
+NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn")
+
+
+@pytest.fixture(scope="module")
+def llava_install(tmp_path_factory):
+    """Runs the command on an install that lacks what `v2drop[llava]` does not bring: all else is linked into a folder."""
+    site = tmp_path_factory.mktemp("site")
+    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in Path(folder).iterdir():
+            name = entry.name.partition("-")[0].removesuffix(".libs")
+            if name not in NOT_LLAVAS and not (site / entry.name).exists():
+                (site / entry.name).symlink_to(entry)
+    parts = [site, *(ROOT / part for part in ("core", "adapters", "scripts"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, parts))}
+
+    def call(*arguments):
+        # -S: Python does not look into its own site-packages
+        command = [sys.executable, "-S", *map(str, arguments)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=site)
+
+    return call
+
+
+def test_the_install_lacks_what_it_should(llava_install):
+    script = (
+        f"import importlib.util as u; print([n for n in {NOT_LLAVAS} if u.find_spec(n)], u.find_spec('v2drop').origin)"
+    )
+    assert llava_install("-c", script).stdout.split() == ["[]", str(ROOT / "core" / "v2drop" / "__init__.py")]
+
+
+def test_llava_runs(llava_install):
+    done = llava_install("-m", "v2drop_scripts", "run", "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["dense"]["answer"] == data["dropped"]["answer"]
+
+
+@pytest.mark.parametrize("example", ["image", "video"])
+def test_qwen2_vl_says_what_to_install(llava_install, tmp_path, example):
+    folder = save_tiny("qwen2_vl", tmp_path)
+    done = llava_install("-m", "v2drop_scripts", "run", "--model", folder, "--example", example)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == (
+        f"Error: {folder} is a qwen2_vl model, whose pictures and videos are read with torchvision and qwen_vl_utils and "
+        "decord: pip install 'v2drop[qwen2-vl]'"
+    )
+
+
+def test_every_adapter_imports(llava_install):
+    script = "import v2drop; print([type(p.load()()).__name__ for p in v2drop.registered_adapters().values()])"
+    done = llava_install("-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "Qwen2VLAdapter" in done.stdout
