@@ -7,6 +7,9 @@ from transformers import LlavaOnevisionConfig
 IMAGE, VIDEO = 99, 98
 TILE, PATCH = 20, 4
 PINPOINTS = [[20, 20], [20, 40], [40, 20], [40, 40], [20, 60]]
+SIZES = [(20, 40), (40, 20), (37, 40), (12, 50), (61, 22), (17, 18)]
+FRAMES = 3  # the same for all videos: stock models stack them
+POOLED = 3 * 3  # tokens of a frame: half of a picture's 5 x 5 along each side
 
 
 def tiny_config():

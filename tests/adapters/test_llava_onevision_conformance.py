@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import torch
-from tiny_llava_onevision import IMAGE, PINPOINTS, TILE, VIDEO, tiny_config
+from tiny_llava_onevision import FRAMES, IMAGE, PINPOINTS, POOLED, SIZES, TILE, VIDEO, tiny_config
 from transformers import LlavaOnevisionForConditionalGeneration
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
 from v2drop.conformance import AdapterConformance
 from v2drop_llava_onevision import LlavaOnevisionAdapter
-
-SIZES = [(20, 40), (40, 20), (37, 40), (12, 50), (61, 22), (17, 18)]
-FRAMES = 3  # the same for all videos: stock models stack them
-POOLED = 3 * 3  # tokens of a frame: half of a picture's 5 x 5 along each side
 
 
 class TestLlavaOnevision(AdapterConformance):
