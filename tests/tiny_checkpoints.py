@@ -15,7 +15,15 @@ from transformers import (
     LlavaNextConfig,
     LlavaNextForConditionalGeneration,
     LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessor,
+    LlavaOnevisionProcessor,
+    LlavaOnevisionVideoProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessor,
@@ -70,21 +78,31 @@ def _tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, extra_special_tokens=MEDIA, **names)
 
 
-def _qwen2_vl():
+def _qwen(config_class, model_class, processor_class, vision):
     """12 x 12 pixels and two frames a token."""
-    vision = {"depth": 1, "embed_dim": 16, "num_heads": 2, "hidden_size": 32, "patch_size": 6}
     rope = {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [1, 1, 2]}
     special = {"image_token_id": 4, "video_token_id": 5, "vision_start_token_id": 6, "vision_end_token_id": 7}
-    config = Qwen2VLConfig(text_config={**TEXT, **IDS, "rope_parameters": rope}, vision_config=vision, **special, **IDS)
+    config = config_class(text_config={**TEXT, **IDS, "rope_parameters": rope}, vision_config=vision, **special, **IDS)
     patches = {"patch_size": 6, "merge_size": 2, "temporal_patch_size": 2, **NORMALIZE}
     size = {"shortest_edge": 72 * 72, "longest_edge": 96 * 96}
-    processor = Qwen2VLProcessor(
+    processor = processor_class(
         image_processor=Qwen2VLImageProcessor(size=size, **patches),
         tokenizer=_tokenizer(),
         video_processor=Qwen2VLVideoProcessor(size=size, **patches),
         chat_template=TEMPLATE,
     )
-    return Qwen2VLForConditionalGeneration(config), processor
+    return model_class(config), processor
+
+
+def _qwen2_vl():
+    vision = {"depth": 1, "embed_dim": 16, "num_heads": 2, "hidden_size": 32, "patch_size": 6}
+    return _qwen(Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor, vision)
+
+
+def _qwen2_5_vl():
+    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "patch_size": 6}
+    vision |= {"out_hidden_size": 32, "window_size": 24, "fullatt_block_indexes": [0]}
+    return _qwen(Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, vision)
 
 
 def _llava_next():
@@ -116,11 +134,39 @@ def _llava_next():
     return LlavaNextForConditionalGeneration(config), processor
 
 
-BUILDERS = {"qwen2_vl": _qwen2_vl, "llava_next": _llava_next}
+def _llava_onevision():
+    """Tiles of 48 x 48 pixels, two of them a picture alone, 12 x 12 pixels a token, four times that in a video."""
+    pinpoints, size = [[48, 96], [96, 48]], {"height": 48, "width": 48}
+    vision = {
+        "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 48, "patch_size": 12, "vision_use_head": False,
+    }  # fmt: skip
+    config = LlavaOnevisionConfig(
+        text_config={"model_type": "qwen2", **TEXT, **IDS}, vision_config=vision,
+        image_token_id=4, video_token_id=5, image_grid_pinpoints=pinpoints, **IDS,
+    )  # fmt: skip
+    processor = LlavaOnevisionProcessor(
+        image_processor=LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=pinpoints, **NORMALIZE),
+        tokenizer=_tokenizer(),
+        video_processor=LlavaOnevisionVideoProcessor(size=size, **NORMALIZE),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=TEMPLATE,
+    )
+    return LlavaOnevisionForConditionalGeneration(config), processor
+
+
+BUILDERS = {
+    "qwen2_vl": _qwen2_vl,
+    "qwen2_5_vl": _qwen2_5_vl,
+    "llava_next": _llava_next,
+    "llava_onevision": _llava_onevision,
+}
+WATCHING = ("qwen2_vl", "qwen2_5_vl", "llava_onevision")  # those that take videos
 
 
 def save_tiny(model_type, folder, example=True):
-    """Write one of BUILDERS' models to a folder, with an example picture, and for qwen2_vl an example video."""
+    """Write one of BUILDERS' models to a folder, with an example picture, and if it is WATCHING an example video."""
     torch.manual_seed(0)
     model, processor = BUILDERS[model_type]()
     model.save_pretrained(folder)
@@ -129,7 +175,7 @@ def save_tiny(model_type, folder, example=True):
         return folder
     data = {"schedule": SCHEDULE, "image": "example.png", "prompt": "what is it ?", "answer": "it"}
     Image.fromarray(frames(1)[0]).save(folder / "example.png")
-    if model_type == "qwen2_vl":
+    if model_type in WATCHING:
         write_video(folder / "example.mp4")
         data["video"] = {"file": "example.mp4", "prompt": "what is this ?", "answer": "it", "fps": 2}
     (folder / "v2drop.json").write_text(json.dumps(data))

@@ -72,7 +72,7 @@ def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
 def as_inputs(processor: Any, media: Media, prompt: str) -> Any:
     """The model's inputs, and for a video `video_metadata`, which the model does not take. Pictures stand first."""
     content: list[dict[str, str]] = [{"type": "image"}] * len(media.pictures)
-    arguments: dict[str, Any] = {"images": media.pictures} if media.pictures else {}
+    arguments: dict[str, Any] = {"images": [media.pictures]} if media.pictures else {}  # one chat's
     if media.frames is not None:
         content = [*content, {"type": "video"}]
         arguments |= {"videos": [media.frames], "video_metadata": [media.metadata]}

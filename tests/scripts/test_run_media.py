@@ -10,7 +10,7 @@ import sys
 import pytest
 from media_files import BROKEN_IMAGES, BROKEN_VIDEOS, broken_image, broken_video, frames, write_video
 from PIL import Image
-from tiny_checkpoints import save_tiny
+from tiny_checkpoints import BUILDERS, WATCHING, save_tiny
 
 from v2drop_scripts.app import run_app
 from v2drop_zoo import CHECKPOINTS, zoo_models
@@ -19,18 +19,19 @@ PICTURE = str(CHECKPOINTS / "llava" / "example.png")
 
 
 @pytest.fixture(scope="module")
-def qwen(tmp_path_factory):
-    return save_tiny("qwen2_vl", tmp_path_factory.mktemp("qwen2_vl"))
+def models(tmp_path_factory):
+    """A model of each architecture, as --model takes it."""
+    return {"llava": "llava"} | {name: save_tiny(name, tmp_path_factory.mktemp(name)) for name in BUILDERS}
 
 
 @pytest.fixture(scope="module")
-def llava_next(tmp_path_factory):
-    return save_tiny("llava_next", tmp_path_factory.mktemp("llava_next"))
+def qwen(models):
+    return models["qwen2_vl"]
 
 
 @pytest.fixture(scope="module")
-def models(qwen, llava_next):
-    return {"qwen2_vl": qwen, "llava_next": llava_next, "llava": "llava"}
+def llava_next(models):
+    return models["llava_next"]
 
 
 @pytest.fixture
@@ -73,14 +74,18 @@ def refusal(run):
     return call
 
 
-def test_the_image_example_is_asked_unless_the_video_example_is(qwen, result):
-    image = result("--model", qwen)
-    assert image["image"] == image["images"][0]["file"] == str(qwen / "example.png")
-    assert image["images"][0]["vision_tokens"] == image["dropped"]["tokens_per_layer"][0] == 64
+@pytest.mark.parametrize("name", WATCHING)
+def test_the_image_example_is_asked_unless_the_video_example_is(models, result, name):
+    folder = models[name]
+    image = result("--model", folder)
+    assert image["image"] == image["images"][0]["file"] == str(folder / "example.png")
+    one = {"llava_onevision": 16 + 4 * 5}.get(name, 64)
+    assert image["images"][0]["vision_tokens"] == image["dropped"]["tokens_per_layer"][0] == one
     assert image["video"] is None
     assert image["prompt"] == "what is it ?"
-    video = result("--model", qwen, "--example", "video")
-    assert video["video"]["file"] == str(qwen / "example.mp4")
+    video = result("--model", folder, "--example", "video")
+    assert video["video"]["file"] == str(folder / "example.mp4")
+    assert video["video"]["vision_tokens"] == {"llava_onevision": 8 * 4 + 1}.get(name, 4 * 64)
     assert (video["image"], video["images"]) == (None, [])
     assert video["prompt"] == "what is this ?"
 
@@ -97,12 +102,15 @@ def test_a_video_is_told_with_its_frames_times_and_tokens(qwen, result, tmp_path
     assert data["dropped"]["tokens_per_layer"] == [256, 128, 128, 64, 64, 64]
 
 
-def test_pictures_and_a_video_are_asked_about_together(qwen, result):
-    two = ["--image", PICTURE, "--image", qwen / "example.png"]
-    data = result("--model", qwen, *two, "--video", qwen / "example.mp4", "--prompt", "what ?")
-    assert [image["file"] for image in data["images"]] == [PICTURE, str(qwen / "example.png")]
+@pytest.mark.parametrize("name", WATCHING)
+def test_pictures_and_a_video_are_asked_about_together(models, result, name):
+    folder = models[name]
+    two = ["--image", PICTURE, "--image", folder / "example.png"]
+    data = result("--model", folder, *two, "--video", folder / "example.mp4", "--prompt", "what ?")
+    assert [image["file"] for image in data["images"]] == [PICTURE, str(folder / "example.png")]
     counted = [image["vision_tokens"] for image in data["images"]] + [data["video"]["vision_tokens"]]
-    assert counted == [64, 64, 256]
+    # LLaVA-OneVision looks at several pictures without tiles
+    assert counted == {"llava_onevision": [17, 17, 33]}.get(name, [64, 64, 256])
     assert sum(counted) == data["dropped"]["tokens_per_layer"][0]
     assert data["image"] is None
 
@@ -144,6 +152,11 @@ def test_the_overlay_of_a_video_is_a_strip_of_frames_for_each_stage(qwen, result
     assert bright == sorted(set(bright))
 
 
+def test_the_overlay_of_a_video_of_single_frames_shows_each(models, result, tmp_path):
+    result("--model", models["llava_onevision"], "--example", "video", "--overlay", tmp_path / "overlay.png")
+    assert Image.open(tmp_path / "overlay.png").size == (8 * 144 + 7 * 8, 3 * (22 + 22 + 144 + 8) - 8)
+
+
 def test_the_overlay_of_a_long_video_shows_some_of_it(qwen, result, tmp_path):
     path = write_video(tmp_path / "clip.mp4", frames(48))
     result("--model", qwen, "--video", path, "--overlay", tmp_path / "overlay.png")
@@ -157,17 +170,18 @@ def test_the_overlay_of_several_media_shows_them_all(qwen, result, tmp_path):
     assert Image.open(tmp_path / "overlay.png").height == title + picture + title + film - 8
 
 
-@pytest.mark.parametrize("name", ["qwen2_vl", "llava_next", "llava"])
+@pytest.mark.parametrize("name", ["llava", *BUILDERS])
 def test_a_picture_of_one_pixel_works(models, result, tmp_path, name):
     Image.new("RGB", (1, 1), "white").save(tmp_path / "pixel.png")
     data = result("--model", models[name], "--image", tmp_path / "pixel.png", "--overlay", tmp_path / "overlay.png")
     assert data["images"][0]["vision_tokens"] > 0
 
 
+@pytest.mark.parametrize("name", ["qwen2_vl", "llava_onevision"])
 @pytest.mark.parametrize("kind", BROKEN_VIDEOS)
-def test_what_is_wrong_with_a_video_is_told(qwen, refusal, tmp_path, kind):
+def test_what_is_wrong_with_a_video_is_told(models, refusal, tmp_path, name, kind):
     path = broken_video(kind, tmp_path)
-    told = refusal("--model", qwen, "--video", path)
+    told = refusal("--model", models[name], "--video", path)
     assert re.search(BROKEN_VIDEOS[kind], told), told
     assert str(path) in told
 
