@@ -35,7 +35,7 @@ def run(
     ] = None,
     example: Annotated[
         ExampleKind | None,
-        typer.Option(help="Which of the model's examples to ask, where no --image or --video is given: the image."),
+        typer.Option(help="Ask the model's own example of an image (as without --image and --video) or of a video."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="The question; by default the model's example.")] = None,
     preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
@@ -44,7 +44,10 @@ def run(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Answer a question about pictures or a video, dense and with dropping, and compare."""
+    """Answer a question about pictures or a video, dense and with dropping, and compare.
+
+    A model's own example of a video: v2drop run --model qwen2_vl --example video
+    """
     checkpoint = find_checkpoint(model)
     question = choose_question(checkpoint, image or [], video, fps, prompt, example)
     if overlay is not None:
