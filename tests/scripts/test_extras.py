@@ -50,10 +50,9 @@ def test_llava_runs(llava_install):
     assert data["dense"]["answer"] == data["dropped"]["answer"]
 
 
-@pytest.mark.parametrize("example", ["image", "video"])
-def test_qwen2_vl_says_what_to_install(llava_install, tmp_path, example):
+def test_qwen2_vl_says_what_to_install(llava_install, tmp_path):
     folder = save_tiny("qwen2_vl", tmp_path)
-    done = llava_install("-m", "v2drop_scripts", "run", "--model", folder, "--example", example)
+    done = llava_install("-m", "v2drop_scripts", "run", "--model", folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == (
         f"Error: {folder} is a qwen2_vl model, whose pictures and videos are read with torchvision and qwen_vl_utils and "
