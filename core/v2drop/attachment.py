@@ -161,8 +161,7 @@ class Attachment:
         past = cache.get_seq_length() if cache is not None else 0
         if not past:
             Memory.forget(cache)
-        memory = Memory.of(cache)
-        memory.follow(cache, past, batch)
+        memory = Memory.of(cache).follow(cache, past, batch)
         dropper = self._start_dropping(inputs, assigned, given.shape[:2], past)
         if dropper is None and not memory.held:
             return None

@@ -105,7 +105,8 @@ class Chunk:
                 "keyword arguments on to its decoder layers, each running once; see CONTRIBUTING.md"
             )
         if self._cache is not None and self.dropper.rows is not None:
-            self._memory.extended(self._past, self._length, self.dropper.kept).store(self._cache)
+            kept, vision_end = self.dropper.kept, self.dropper.vision_end
+            self._memory.extended(self._past, self._length, kept, vision_end).store(self._cache)
         return self.dropper.restore(hidden_states)
 
     def trace(self) -> ChunkTrace:

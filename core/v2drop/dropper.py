@@ -41,6 +41,7 @@ class ProgressiveDropper:
         kept: by layer of the stages passed, the rows right after it (None: all columns).
         alive: by layer of the stages passed, vision tokens left in each sample.
         vision_counts: vision tokens of each sample.
+        vision_end: the column after the last vision token of all samples.
 
     Raises:
         VisionMaskError: a mask that is not bool [B, S], or two masks that differ in shape.
@@ -59,11 +60,14 @@ class ProgressiveDropper:
         last_real = (columns * real).argmax(dim=1, keepdim=True)
         self._candidates = self.vision_mask & (columns != last_real)
         self._real = real
-        counts = torch.stack([self.vision_mask.sum(1), self._candidates.sum(1), real.sum(1)]).tolist()  # the one read
+        behind_vision = ((columns + 1) * self.vision_mask).amax(1)
+        told = [self.vision_mask.sum(1), self._candidates.sum(1), real.sum(1), behind_vision]
+        counts = torch.stack(told).tolist()  # the one read
         self.vision_counts: list[int] = counts[0]
         self._candidate_counts: list[int] = counts[1]
         self._never_dropped = [all_ - some for all_, some in zip(counts[0], counts[1], strict=True)]
         self._real_counts: list[int] = counts[2]
+        self.vision_end: int = max(counts[3])
         self._stages = {stage.layer: stage for stage in schedule.stages}
         self._previous: Tensor | None = None
         self.rows: Rows | None = None

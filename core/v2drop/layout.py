@@ -170,7 +170,8 @@ class _Token(NamedTuple):
 
 def _tokens(view: View, medium: Medium) -> list[_Token]:
     left, top, right, bottom = view.box
-    width, height = (right - left) / view.columns, (bottom - top) / view.rows
+    # of a picture that is much longer than wide, unpadding may leave no rows or no columns
+    width, height = (right - left) / max(view.columns, 1), (bottom - top) / max(view.rows, 1)
     tokens = []
     for row, column in view.places:
         newline = column == view.columns

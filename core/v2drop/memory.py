@@ -29,10 +29,12 @@ class Memory:
     Attributes:
         length: how many positions are described.
         held: by the first layer that it is true of, the positions that layers hold; earlier layers hold all.
+        vision_end: the position after the last vision token, the shortest that the cache may be cropped to.
     """
 
     length: int = 0
     held: Mapping[int, Rows] = field(default_factory=dict)
+    vision_end: int = 0
 
     @classmethod
     def of(cls, cache: Any) -> Memory:
@@ -49,32 +51,44 @@ class Memory:
         """Remember this on the cache."""
         setattr(cache, _ATTRIBUTE, self)
 
-    def follow(self, cache: Any, past: int, batch: int) -> None:
-        """Make shortened layers follow a crop of the cache to `past` positions.
+    def follow(self, cache: Any, past: int, batch: int) -> Memory:
+        """This memory after a crop of the cache to `past` positions, which shortened layers are made to follow.
 
         transformers 5.0 crops to absolute lengths, which layers shorter than that do not notice; later releases take
-        away a number of tokens, and nothing is left to do.
+        away a number of tokens, and layers are as long as they should be.
 
         Raises:
             CacheError: a cache of `past` positions and `batch` samples is not the one described.
         """
         if not self.held:
-            return
+            return self
         self._check(past, batch)
-        first, since = min(self.held), past - self.length
-        if cache.layers[first].keys.shape[-2] == self.held[first].index.shape[1] + since:
-            return  # as it is in every step but the one after such a crop
-        for number, layer in enumerate(cache.layers):
-            held = latest(self.held, number)
-            if held is not None:
-                length = held.index.shape[1] + since
-                layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
+        memory = self if past >= self.length else self._cropped(past)
+        if memory is not self:
+            memory.store(cache)
+        first, since = min(memory.held), past - memory.length
+        if cache.layers[first].keys.shape[-2] != memory.held[first].index.shape[1] + since:
+            for number, layer in enumerate(cache.layers):
+                held = latest(memory.held, number)
+                if held is not None:
+                    length = held.index.shape[1] + since
+                    layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
+        return memory
+
+    def _cropped(self, past: int) -> Memory:
+        """This memory without the positions from `past` on: text, which ends every sample's rows."""
+        held = {}
+        for layer, rows in self.held.items():
+            index = rows.index[:, : rows.index.shape[1] - (self.length - past)]
+            valid = None if rows.valid is None else rows.valid[:, : index.shape[1]] & (index < past)
+            held[layer] = Rows(index, valid)
+        return Memory(past, held, self.vision_end)
 
     def _check(self, past: int, batch: int) -> None:
-        if past < self.length:
+        if past < self.vision_end:
             raise CacheError(
-                f"the cache holds {past} positions but vision tokens were dropped among its first {self.length}: "
-                "a cache can be cropped back to the end of the prompt, not into it; start with a new cache"
+                f"the cache holds {past} positions but vision tokens were dropped among its first {self.vision_end}: "
+                "a cache can be cropped back to behind the last picture, not into it; start with a new cache"
             )
         filled = next(iter(self.held.values())).index.shape[0]
         if filled != batch:
@@ -93,14 +107,17 @@ class Memory:
         parts.append(_every(past, past + chunk, like) if rows is None else Rows(rows.index + past, rows.valid))
         return _join([part for part in parts if part.index.shape[1]])
 
-    def extended(self, past: int, chunk: int, kept: Mapping[int, Rows | None]) -> Memory:
-        """This memory after a chunk of `chunk` columns behind `past` positions, shortened at each stage as in `kept`."""
+    def extended(self, past: int, chunk: int, kept: Mapping[int, Rows | None], vision_end: int) -> Memory:
+        """This memory after a chunk of `chunk` columns behind `past` positions, shortened at each stage as in `kept`.
+
+        `vision_end` is the column after the chunk's last vision token.
+        """
         held = {}
         for layer in sorted({*self.held, *kept}):
             keys = self.keys(layer, past, chunk, latest(kept, layer))
             if keys is not None:
                 held[layer] = keys
-        return Memory(past + chunk, held)
+        return Memory(past + chunk, held, past + vision_end)
 
 
 def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:

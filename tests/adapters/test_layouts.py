@@ -62,6 +62,20 @@ def _check(layout, token, pixels):
 
 
 @pytest.mark.parametrize("architecture", TILED)
+@pytest.mark.parametrize("size", [(2000, 20), (20, 4000), (300, 3), (1, 1)])
+def test_pictures_that_unpadding_leaves_hardly_anything_of(architecture, size):
+    layout, *_ = _tiled(architecture, size)
+    assert (layout.tile == -1).sum() == _side(architecture) ** 2
+    assert layout.box[:, 2].max() <= size[1]
+    assert layout.box[:, 3].max() <= size[0]
+
+
+def _side(architecture):
+    vision = TILED[architecture][0]().vision_config
+    return vision.image_size // vision.patch_size
+
+
+@pytest.mark.parametrize("architecture", TILED)
 @pytest.mark.parametrize("size", [(20, 40), (40, 20), (200, 400), (37, 40), (12, 50), (61, 22), (30, 30), (90, 33)])
 def test_boxes_of_tiled_pictures_hold_the_tokens_pixels(architecture, size):
     layout, pixels, vision = _tiled(architecture, size)

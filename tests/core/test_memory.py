@@ -23,27 +23,27 @@ def test_nothing_dropped_is_an_empty_memory():
 
 def test_a_chunk_then_text_then_another_chunk():
     cache = SimpleNamespace()
-    Memory().extended(0, 5, {2: rows([0, 3, 4])}).store(cache)
+    Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5).store(cache)
     memory = Memory.of(cache)
     assert memory.keys(1, 5, 1, None) is None
     assert memory.keys(2, 5, 1, None).index.tolist() == [[0, 3, 4, 5]]
     assert memory.keys(4, 7, 2, None).index.tolist() == [[0, 3, 4, 5, 6, 7, 8]]  # text turns wrote nothing
-    later = memory.extended(7, 3, {2: rows([0, 2]), 4: rows([2])})
+    later = memory.extended(7, 3, {2: rows([0, 2]), 4: rows([2])}, 3)
     assert later.length == 10
     assert later.keys(2, 10, 1, None).index.tolist() == [[0, 3, 4, 5, 6, 7, 9, 10]]
     assert later.keys(4, 10, 1, None).index.tolist() == [[0, 3, 4, 5, 6, 9, 10]]
 
 
 def test_a_stage_unknown_to_the_earlier_chunk_starts_from_what_its_layer_holds():
-    memory = Memory().extended(0, 4, {3: rows([0, 3])})
-    later = memory.extended(4, 2, {1: rows([1]), 5: rows([1])})
+    memory = Memory().extended(0, 4, {3: rows([0, 3])}, 4)
+    later = memory.extended(4, 2, {1: rows([1]), 5: rows([1])}, 2)
     assert later.keys(1, 6, 0, None).index.tolist() == [[0, 1, 2, 3, 5]]
     assert later.keys(3, 6, 0, None).index.tolist() == [[0, 3, 5]]
     assert later.keys(5, 6, 0, None).index.tolist() == [[0, 3, 5]]
 
 
 def test_fillers_stay_marked():
-    memory = Memory().extended(0, 3, {1: rows([0, 1], [0, 2], valid=[[True, False], [True, True]])})
+    memory = Memory().extended(0, 3, {1: rows([0, 1], [0, 2], valid=[[True, False], [True, True]])}, 3)
     keys = memory.keys(1, 4, 1, None)
     assert keys.valid.tolist() == [[True, False, True, True], [True, True, True, True]]
 
@@ -54,7 +54,7 @@ def filled_cache(*lengths):
 
 
 def test_cropped_caches_and_other_batches_are_refused():
-    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])})
+    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5)
     memory.follow(filled_cache(5, 5, 3), 5, 1)
     with pytest.raises(CacheError, match="holds 4 positions"):
         memory.follow(filled_cache(4, 4, 3), 4, 1)
@@ -65,16 +65,39 @@ def test_cropped_caches_and_other_batches_are_refused():
 
 def test_a_crop_to_an_absolute_length_reaches_shortened_layers_too():
     """transformers 5.0: cropping to 6 positions leaves a layer of 5 keys as it is, though one of them is beyond."""
-    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])})
+    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5)
     cache = filled_cache(6, 6, 5)
     memory.follow(cache, 6, 1)
     assert [layer.keys.shape[2] for layer in cache.layers] == [6, 6, 4]
     assert [layer.values.shape[2] for layer in cache.layers] == [6, 6, 4]
 
 
+def test_text_behind_the_last_picture_can_be_cropped_away():
+    """Two samples of 7 positions, of which 1 to 3 are vision tokens; the second kept one token less, and has a filler."""
+    held = rows([0, 2, 4, 5, 6], [0, 4, 5, 6, 1], valid=[[True] * 5, [True, True, True, True, False]])
+    memory = Memory().extended(0, 7, {2: held}, 4)
+    for n, lengths in (
+        (2, (5, 5, 3)),
+        (2, (5, 5, 5)),
+    ):  # layers that noticed the crop (5.1 and later), and that did not
+        cache = SimpleNamespace(
+            layers=[SimpleNamespace(keys=torch.zeros(n, 1, k, 2), values=torch.zeros(n, 1, k, 2)) for k in lengths]
+        )
+        memory.store(cache)
+        cropped = memory.follow(cache, 5, 2)
+        assert Memory.of(cache) is cropped
+        assert cropped.length == 5
+        assert cropped.held[2].index.tolist() == [[0, 2, 4], [0, 4, 5]]
+        assert cropped.held[2].valid.tolist() == [[True] * 3, [True, True, False]]
+        assert [layer.keys.shape[2] for layer in cache.layers] == [5, 5, 3]
+        assert cropped.keys(2, 5, 1, None).index.tolist() == [[0, 2, 4, 5], [0, 4, 5, 5]]
+    with pytest.raises(CacheError, match="holds 3 positions"):
+        memory.follow(cache, 3, 2)
+
+
 def test_an_emptied_cache_is_forgotten():
     cache = SimpleNamespace()
-    Memory().extended(0, 5, {2: rows([0, 3, 4])}).store(cache)
+    Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5).store(cache)
     Memory.forget(cache)
     Memory.forget(cache)
     assert Memory.of(cache).held == {}
