@@ -33,13 +33,14 @@ setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluatio
 bench: setup  ## measure speed and memory against their targets; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py
 
-train: setup  ## train the zoo's LLaVA from scratch (about 40 minutes on two cores), then write its model card
-	$(BIN)/python -m v2drop_zoo.train llava
-	$(BIN)/python -m v2drop_zoo.card llava
+train: setup  ## train the zoo's models (about 2 hours on two cores; LLaVA from scratch, the others from it), then write their cards
+	for name in llava llava_next qwen2_vl; do \
+		$(BIN)/python -m v2drop_zoo.train $$name && $(BIN)/python -m v2drop_zoo.card $$name || exit 1; done
 
-evaluate: setup  ## measure the zoo's LLaVA, dense and with a third of the vision tokens
-	$(BIN)/python -m v2drop_zoo.evaluate llava --questions 1000 --seed 0
-	$(BIN)/python -m v2drop_zoo.evaluate llava --questions 1000 --seed 0 --retain 0.333
+evaluate: setup  ## measure the zoo's models, dense and with a third of the vision tokens
+	for options in llava llava_next qwen2_vl "qwen2_vl --modality video"; do \
+		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 && \
+		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 --retain 0.333 || exit 1; done
 
 wheel: setup  ## build the wheel and the sdist
 	$(BIN)/python -m build

@@ -1,12 +1,14 @@
 """Measure a zoo model on fresh questions: ``python -m v2drop_zoo.evaluate llava --questions 1000 --seed 0``.
 
-Through the real thing: pictures of test-split digits, the checkpoint's own processor and chat template, `generate`.
+Through the real thing: pictures or mp4 files with test-split digits, the checkpoint's own processor and chat template,
+`generate`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +22,19 @@ from rich.progress import track
 from rich.table import Table
 
 import v2drop
+from v2drop_qwen2_vl.video import load_video
 from v2drop_scripts.checkpoints import find_checkpoint, load_model
-from v2drop_scripts.errors import tell_mistakes
+from v2drop_scripts.errors import CommandError, tell_mistakes
 
+from .clips import RATE, Clip, write_video
 from .digits import Split
-from .questions import ANSWERABLE, Question, ask
-from .scenes import Scene, draw_scene
+from .media import Medium
+from .questions import Question, ask
+from .recipes import RECIPES
+from .scenes import Scene
 
 BATCH = 50
+Asked = tuple[Scene | Clip, Question]
 
 
 @dataclass(frozen=True)
@@ -48,24 +55,28 @@ class Result:
         return data if self.retained is None else {**data, "retained": self.retained}
 
 
-def fresh_questions(count: int, seed: int, split: Split = "test") -> Iterator[tuple[Scene, Question]]:
-    """`count` pictures of one split's digits with a question each, kinds in turn; the same for the same seed."""
+def fresh_questions(
+    count: int, seed: int, split: Split = "test", media: Sequence[Medium] = RECIPES["llava"].media
+) -> Iterator[Asked]:
+    """`count` pictures or videos of one split's digits with a question each, kinds and media in turn; by the seed."""
     rng = np.random.default_rng([seed, 7])
     for number in range(count):
-        scene = draw_scene(rng, split)
-        yield scene, ask(scene, rng, ANSWERABLE[number % len(ANSWERABLE)])
+        medium = media[number % len(media)]
+        shown = medium.draw(rng, split)
+        yield shown, ask(shown, rng, medium.asked[number // len(media) % len(medium.asked)])
 
 
 def measure(
     model: Any,
     processor: Any,
-    questions: list[tuple[Scene, Question]],
+    questions: Sequence[Asked],
     schedule: v2drop.Schedule | None = None,
     metric: str = "l2",
     progress: bool = True,
 ) -> Result:
     """Ask every question; with a schedule, while dropping."""
-    asked, right = dict.fromkeys(ANSWERABLE, 0), dict.fromkeys(ANSWERABLE, 0)
+    asked: dict[str, int] = {}
+    right: dict[str, int] = {}
     attached: AbstractContextManager[Any] = nullcontext()
     if schedule is not None:
         attached = v2drop.attach(model, schedule, metric=metric)
@@ -74,42 +85,68 @@ def measure(
         batches = [questions[start : start + BATCH] for start in range(0, len(questions), BATCH)]
         for batch in track(batches, "asking", console=Console(stderr=True), transient=True, disable=not progress):
             for (_, question), answer in zip(batch, answer_batch(model, processor, batch), strict=True):
-                asked[question.kind] += 1
-                right[question.kind] += answer == question.answer
+                asked[question.kind] = asked.get(question.kind, 0) + 1
+                right[question.kind] = right.get(question.kind, 0) + (answer == question.answer)
             if run is not None:
                 shares.append(run.report.retained)
     return Result(asked, right, float(np.mean(shares)) if shares else None)
 
 
-def answer_batch(model: Any, processor: Any, batch: list[tuple[Scene, Question]]) -> list[str]:
+def answer_batch(model: Any, processor: Any, batch: Sequence[Asked]) -> list[str]:
     """The model's answers, greedily, through processor, chat template and generate."""
-    prompts = []
-    for _, question in batch:
-        content = [{"type": "image"}, {"type": "text", "text": question.text}]
-        prompts.append(
-            processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        )
-    images = [scene.image for scene, _ in batch]
-    inputs = processor(images=images, text=prompts, padding=True, return_tensors="pt").to(model.device)
+    with tempfile.TemporaryDirectory() as folder:
+        chats = [
+            [{"role": "user", "content": [_content(shown, Path(folder) / f"{number}.mp4"), _text(question)]}]
+            for number, (shown, question) in enumerate(batch)
+        ]
+        inputs = load_inputs(processor, chats).to(model.device)
     with torch.inference_mode():
         tokens = model.generate(**inputs, max_new_tokens=3, do_sample=False)
     return processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def load_inputs(processor: Any, chats: Sequence[list[dict[str, Any]]]) -> Any:
+    """Model inputs for a batch of chats, each about one picture or each about one video file."""
+    prompts = [processor.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
+    parts = [part for chat in chats for message in chat for part in message["content"]]
+    shown: dict[str, Any] = {}
+    if images := [part["image"] for part in parts if part["type"] == "image"]:
+        shown["images"] = images
+    if videos := [part for part in parts if part["type"] == "video"]:
+        shown["videos"] = [load_video(part["video"], processor.video_processor, part["fps"])[0] for part in videos]
+        shown["do_sample_frames"] = False
+    return processor(text=prompts, padding=True, return_tensors="pt", **shown)
+
+
+def _content(shown: Scene | Clip, file: Path) -> dict[str, Any]:
+    if isinstance(shown, Scene):
+        return {"type": "image", "image": shown.image}
+    write_video(shown.frames, file)
+    return {"type": "video", "video": str(file), "fps": float(RATE)}
+
+
+def _text(question: Question) -> dict[str, Any]:
+    return {"type": "text", "text": question.text}
 
 
 def main(
     name: Annotated[str, typer.Argument(help="A zoo model, or a folder that holds one.")],
     questions: Annotated[int, typer.Option(min=1, help="How many questions.")] = 1000,
     seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
+    modality: Annotated[str, typer.Option(help="image, or video if the model watches videos.")] = "image",
     retain: Annotated[float | None, typer.Option(help="Drop tokens, keeping this share; without it, dense.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a zoo model on fresh questions about test-split digits."""
     checkpoint = find_checkpoint(name)
     model, processor = load_model(checkpoint, "cpu")
+    media = RECIPES[model.config.model_type].of(modality)
+    if not media:
+        raise CommandError(f"{name} takes no {modality}")
     schedule = None
     if retain is not None:
         schedule = checkpoint.choose_schedule(len(v2drop.get_adapter(model).decoder_layers(model)), None, retain)
-    result = measure(model, processor, list(fresh_questions(questions, seed)), schedule)
+    result = measure(model, processor, list(fresh_questions(questions, seed, media=media)), schedule)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
         return

@@ -10,19 +10,27 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
-from .packing import IGNORED, Packed
-from .questions import CELL_NAMES
-from .recipes import HIDDEN
+from .builders import HIDDEN
+from .clips import WAYS
+from .labels import IGNORED, NO_DIGIT
+from .packing import Packed
+from .recipes import Recipe
 from .scenes import COLOURS
+
+# what a language model has to find out itself of each digit if the tower cannot know it: which label, after how many layers
+FINDINGS = {"places": (2, 2), "turns": (3, 2), "ways": (4, 4)}
 
 
 class Lesson(nn.Module):
     """The model and what it is taught with; the forward pass is a training loss."""
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> None:
         super().__init__()
         self.model = model
-        words = ([*map(str, range(10)), "none"], [*COLOURS, "none"], list(CELL_NAMES))
+        self.recipe = recipe
+        words = [[*map(str, range(10)), "none"], [*COLOURS, "none"], list(recipe.places)]
+        if recipe.of("video"):
+            words += [["first", "last"], list(WAYS)]
         self.layers = model.model.language_model.layers
         self._inputs: list[torch.Tensor] = []
         for layer in self.layers:
@@ -32,35 +40,59 @@ class Lesson(nn.Module):
     def forward(
         self, batch: Packed, layers: Sequence[int], patch_weight: float, penalty: float
     ) -> dict[str, torch.Tensor]:
-        features = torch.stack(list(self.model.model.get_image_features(batch.pixel_values).pooler_output))
-        losses = {"patches": self._patch_loss(features, batch.patch_labels)}
+        look = self.model.model.get_video_features if batch.modality == "video" else self.model.model.get_image_features
+        features = torch.stack(list(look(**batch.pixels).pooler_output))
+        losses = {"patches": self._patch_loss(features, batch.patch_labels, learn_words=bool(layers))}
+        losses["read"] = self._share_read(features.detach(), batch.patch_labels)
         losses["loss"] = patch_weight * losses["patches"]
         if layers:
-            logits, change = self._answer(features, batch, layers)
+            logits, states = self._answer(features, batch, layers)
             losses["answers"] = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
-            losses["change"] = change
-            losses["loss"] = losses["loss"] + losses["answers"] + penalty * change
+            losses["change"] = (states[1:] - states[:-1]).norm(dim=-1).mean() / states[0].norm(dim=-1).mean()
+            losses["loss"] = losses["loss"] + losses["answers"] + penalty * losses["change"]
+            if not self.recipe.tower_knows_places:
+                for name, (index, depth) in FINDINGS.items():
+                    known = (batch.patch_labels[..., 0] != NO_DIGIT) & (batch.patch_labels[..., index] != IGNORED)
+                    if known.any():
+                        losses[name] = self._finding_loss(states[depth][known], batch.patch_labels[known], index)
+                        losses["loss"] = losses["loss"] + patch_weight * losses[name]
             losses["logits"] = logits
         return losses
 
-    def _patch_loss(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _patch_loss(self, features: torch.Tensor, labels: torch.Tensor, learn_words: bool) -> torch.Tensor:
         """How badly each patch names its digit, colour and cell, by the words' own embeddings."""
-        scaled = F.normalize(features, dim=-1) * HIDDEN**0.5
-        background = labels[..., 0] == 10
+        background = labels[..., 0] == NO_DIGIT
         loss = features.new_zeros(())
-        for index, words in enumerate(self.words):
-            logits = scaled @ self.model.get_input_embeddings()(words).T
-            losses = F.cross_entropy(logits.transpose(1, 2), labels[..., index], reduction="none")
-            loss = loss + losses[background].mean() + losses[~background].mean()  # digits cover a seventh of a picture
+        for index, words in enumerate(self.words[: 3 if self.recipe.tower_knows_places else 2]):
+            known = labels[..., index] != IGNORED
+            logits = self._name(features, words, learn_words or self.recipe.parent is None)
+            losses = F.cross_entropy(logits.transpose(1, 2), labels[..., index], reduction="none", ignore_index=IGNORED)
+            # digits cover a seventh of a picture
+            loss = loss + losses[background & known].mean() + losses[~background & known].mean()
         return loss
+
+    @torch.no_grad()
+    def _share_read(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The share of the vision tokens with a digit that name it rightly, to watch while training."""
+        shown = (labels[..., 0] != IGNORED) & (labels[..., 0] != NO_DIGIT)
+        named = self._name(features, self.words[0], learn_words=False).argmax(-1)
+        return (named == labels[..., 0])[shown].float().mean()
+
+    def _finding_loss(self, states: torch.Tensor, labels: torch.Tensor, index: int) -> torch.Tensor:
+        """How badly the states of vision tokens that show a digit name one of their labels."""
+        return F.cross_entropy(self._name(states, self.words[index], learn_words=True), labels[:, index])
+
+    def _name(self, features: torch.Tensor, words: torch.Tensor, learn_words: bool) -> torch.Tensor:
+        """Logits of the words. A tower that is brought to an inherited language model leaves its words as they are."""
+        embeddings = self.model.get_input_embeddings()(words)
+        return F.normalize(features, dim=-1) * HIDDEN**0.5 @ (embeddings if learn_words else embeddings.detach()).T
 
     def _answer(
         self, features: torch.Tensor, batch: Packed, layers: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [P, S, vocabulary] and how far the layers move the vision tokens, relative to their first norm."""
+        """Logits [P, S, vocabulary] and the vision tokens' states [layers, P, V, hidden] that enter each layer."""
         text = self.model.get_input_embeddings()(batch.input_ids)
-        vision = slice(2, 2 + features.shape[1])
-        embeds = torch.cat([text[:, :2], features, text[:, vision.stop :]], dim=1)
+        embeds = torch.cat([text[:, : batch.vision.start], features, text[:, batch.vision.stop :]], dim=1)
         language_model = self.model.model.language_model
         language_model.layers = nn.ModuleList(self.layers[number] for number in layers)
         self._inputs.clear()
@@ -71,7 +103,6 @@ class Lesson(nn.Module):
             use_cache=False,
         )
         language_model.layers = self.layers
-        inputs = torch.stack([state[:, vision] for state in self._inputs])
+        states = torch.stack([state[:, batch.vision] for state in self._inputs])
         self._inputs.clear()
-        moved = (inputs[1:] - inputs[:-1]).norm(dim=-1).mean()
-        return self.model.lm_head(output.last_hidden_state), moved / inputs[0].norm(dim=-1).mean()
+        return self.model.lm_head(output.last_hidden_state), states

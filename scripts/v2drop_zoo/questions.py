@@ -1,73 +1,71 @@
-"""The questions that the zoo's pictures are asked, with their answers. Words only: the tokenizer is word-level."""
+"""The questions that the zoo's pictures and videos are asked, with their answers. Words only: the tokenizer is word-level."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .scenes import COLOURS, Digit, Scene
-
-POSITIONS = (
-    ("top-left", "top", "top-right"),
-    ("left", "centre", "right"),
-    ("bottom-left", "bottom", "bottom-right"),
-)
-CELL_NAMES = tuple(name for row in POSITIONS for name in row)
+from .clips import WAYS, Clip
+from .scenes import COLOURS, PLACES, SQUARES, Digit, Scene
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question about a picture: its kind, its words and its one-word answer."""
+    """One question about a picture or a video: its kind, its words and its one-word answer."""
 
     kind: str
     text: str
     answer: str
 
 
-def _some_digit(scene: Scene, rng: np.random.Generator) -> Digit:
-    return scene.digits[rng.integers(len(scene.digits))]
+def _some_digit(shown: Scene | Clip, rng: np.random.Generator) -> Digit:
+    return shown.digits[rng.integers(len(shown.digits))]
 
 
 def _some_cell(scene: Scene, rng: np.random.Generator) -> tuple[str, Digit | None]:
-    """A cell's name and the digit in it, or None; one question in six asks for an empty cell."""
+    """A cell as a question names it and the digit in it, or None; one question in six asks for an empty cell."""
     if rng.random() < 1 / 6:
         taken = {digit.cell for digit in scene.digits}
-        empty = [cell for cell in range(len(CELL_NAMES)) if cell not in taken]
-        return CELL_NAMES[empty[rng.integers(len(empty))]], None
+        empty = [cell for cell in range(len(scene.names)) if cell not in taken]
+        return _phrase(scene.names[empty[rng.integers(len(empty))]]), None
     digit = _some_digit(scene, rng)
-    return CELL_NAMES[digit.cell], digit
+    return _phrase(scene.names[digit.cell]), digit
+
+
+def _phrase(name: str) -> str:
+    return name if name in SQUARES else f"the {name}"
 
 
 def _digit_at(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    name, digit = _some_cell(scene, rng)
-    return f"which digit is at the {name} ?", str(digit.value) if digit else "none"
+    place, digit = _some_cell(scene, rng)
+    return f"which digit is at {place} ?", str(digit.value) if digit else "none"
 
 
 def _colour_at(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    name, digit = _some_cell(scene, rng)
-    return f"which colour is at the {name} ?", digit.colour if digit else "none"
+    place, digit = _some_cell(scene, rng)
+    return f"which colour is at {place} ?", digit.colour if digit else "none"
 
 
-def _digit_of_colour(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    digit = _some_digit(scene, rng)
+def _digit_of_colour(shown: Scene | Clip, rng: np.random.Generator) -> tuple[str, str]:
+    digit = _some_digit(shown, rng)
     return f"which digit is {digit.colour} ?", str(digit.value)
 
 
-def _colour_of_digit(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    digit = _some_digit(scene, rng)
+def _colour_of_digit(shown: Scene | Clip, rng: np.random.Generator) -> tuple[str, str]:
+    digit = _some_digit(shown, rng)
     return f"which colour is the {digit.value} ?", digit.colour
 
 
 def _where_digit(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     digit = _some_digit(scene, rng)
-    return f"where is the {digit.value} ?", CELL_NAMES[digit.cell]
+    return f"where is the {digit.value} ?", scene.names[digit.cell]
 
 
 def _where_colour(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     digit = _some_digit(scene, rng)
-    return f"where is the {digit.colour} digit ?", CELL_NAMES[digit.cell]
+    return f"where is the {digit.colour} digit ?", scene.names[digit.cell]
 
 
 def _is_there(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
@@ -78,7 +76,29 @@ def _is_there(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
     return f"is there a {absent[rng.integers(len(absent))]} ?", "no"
 
 
-KINDS: dict[str, Callable[[Scene, np.random.Generator], tuple[str, str]]] = {
+def _way_of_digit(clip: Clip, rng: np.random.Generator) -> tuple[str, str]:
+    index = rng.integers(len(clip.digits))
+    return f"which way does the {clip.digits[index].value} move ?", clip.ways[index]
+
+
+def _way_of_colour(clip: Clip, rng: np.random.Generator) -> tuple[str, str]:
+    index = rng.integers(len(clip.digits))
+    return f"which way does the {clip.digits[index].colour} digit move ?", clip.ways[index]
+
+
+def _digit_in_turn(clip: Clip, rng: np.random.Generator) -> tuple[str, str]:
+    index = rng.integers(2)
+    return f"which digit came {('first', 'last')[index]} ?", str(clip.digits[index].value)
+
+
+def _colour_in_turn(clip: Clip, rng: np.random.Generator) -> tuple[str, str]:
+    index = rng.integers(2)
+    return f"which colour came {('first', 'last')[index]} ?", clip.digits[index].colour
+
+
+Kinds = dict[str, Callable[..., tuple[str, str]]]
+
+KINDS: Kinds = {
     "digit at": _digit_at,
     "colour at": _colour_at,
     "digit of colour": _digit_of_colour,
@@ -88,13 +108,24 @@ KINDS: dict[str, Callable[[Scene, np.random.Generator], tuple[str, str]]] = {
     "is there": _is_there,
 }
 ANSWERABLE = tuple(kind for kind in KINDS if kind != "is there")
-"""The kinds that the zoo is measured on. Presence is trained too, as it does no harm, but the answers stay at chance."""
+"""The kinds that pictures are measured on. Presence was trained once, as it does no harm, but the answers stay at chance."""
+CLIP_KINDS: Kinds = {
+    "digit of colour": _digit_of_colour,
+    "colour of digit": _colour_of_digit,
+    "way of digit": _way_of_digit,
+    "way of colour": _way_of_colour,
+    "digit in turn": _digit_in_turn,
+    "colour in turn": _colour_in_turn,
+}
+ALL_KINDS: Kinds = {**KINDS, **CLIP_KINDS}
 QUESTION_WORDS = ["which", "digit", "is", "at", "the", "colour", "where", "there", "a", "?"]
-ANSWER_WORDS = [*(str(value) for value in range(10)), *COLOURS, *CELL_NAMES, "none", "yes", "no"]
+ANSWER_WORDS = [*(str(value) for value in range(10)), *COLOURS, *PLACES, "none", "yes", "no"]
+MOTION_WORDS = ["way", "does", "move", "came", "first", "last", *WAYS]
 
 
-def ask(scene: Scene, rng: np.random.Generator, kind: str | None = None) -> Question:
-    """Ask one question about a scene, of a random kind unless one is named."""
-    kind = kind or list(KINDS)[rng.integers(len(KINDS))]
-    text, answer = KINDS[kind](scene, rng)
+def ask(shown: Scene | Clip, rng: np.random.Generator, kind: str | None = None, kinds: Sequence[str] = ()) -> Question:
+    """Ask one question about a picture or video, of a random kind of `kinds` (by default of all) unless one is named."""
+    names = list(kinds or (CLIP_KINDS if isinstance(shown, Clip) else KINDS))
+    kind = kind or names[rng.integers(len(names))]
+    text, answer = ALL_KINDS[kind](shown, rng)
     return Question(kind, text, answer)

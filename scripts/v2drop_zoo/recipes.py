@@ -1,151 +1,112 @@
-"""The zoo's models: what each one looks like before training. One entry per architecture, all trained by train.py."""
+"""The zoo's models: how each is built, what it is shown, what it starts from and for how long it is trained."""
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
 
-from .questions import ANSWER_WORDS, QUESTION_WORDS
-
-try:  # transformers 5.0 names the Pillow processor CLIPImageProcessor; later releases need torchvision under that name
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as ImageProcessor
-except ImportError:
-    from transformers import CLIPImageProcessor as ImageProcessor
+from . import CHECKPOINTS
+from .builders import build_llava, build_llava_next, build_qwen2_vl
+from .media import CLIP, SQUARE_CANVAS, Medium, canvas
+from .questions import ANSWER_WORDS, MOTION_WORDS, QUESTION_WORDS
+from .scenes import PLACES, SQUARES
+from .tokens import SPECIAL, VIDEO_SPECIAL, build_tokenizer
 
 
-CANVAS, PATCH = 144, 12
-GRID = CANVAS // PATCH
-HIDDEN = 128
-YOUNG_LAYERS = (0, 2, 4, 6)  # the language model learns to answer with these; the others join later
-SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "user:", "assistant:"]
-CHAT_TEMPLATE = (
-    "{{ '<s>' }}{% for message in messages %}"
-    "{% if message['role'] == 'user' %}{{ ' user:' }}{% else %}{{ ' assistant:' }}{% endif %}"
-    "{% if message['content'] is string %}{{ ' ' + message['content'] }}{% else %}"
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}{{ ' <image>' }}{% elif part['type'] == 'text' %}{{ ' ' + part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}"
-    "{% if message['role'] != 'user' %}{{ ' </s>' }}{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}{{ ' assistant:' }}{% endif %}"
-)
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train. Steps count over all processes together; pictures are per process."""
+
+    seed: int = 0
+    vision_steps: int = 800
+    young_steps: int = 1600
+    steps: int = 1500
+    vision_pictures: int = 16
+    pictures: int = 4
+    questions: int = 20
+    penalty: float = 0.3
+    processes: int = 2
+    matrix_rate: float = 0.02
+    rate: float = 3e-3
+    save_every: int = 200
+
+    @property
+    def total(self) -> int:
+        return self.vision_steps + self.young_steps + self.steps
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer over every word that the zoo's questions and answers use."""
-    words = list(dict.fromkeys([*SPECIAL, *QUESTION_WORDS, *ANSWER_WORDS]))
-    model = WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>")
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        extra_special_tokens={"image_token": "<image>"},
-        padding_side="left",
-        model_max_length=4096,
-    )
+@dataclass(frozen=True)
+class Recipe:
+    """One model of the zoo.
 
-
-def build_llava() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """The untrained tiny LLaVA: CLIP vision tower, projector, Llama text model of 12 layers; 144 tokens a picture."""
-    tokenizer = build_tokenizer()
-    text = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=HIDDEN,
-        intermediate_size=2 * HIDDEN,
-        num_hidden_layers=12,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=4096,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    vision = CLIPVisionConfig(
-        hidden_size=HIDDEN,
-        intermediate_size=3 * HIDDEN,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        image_size=CANVAS,
-        patch_size=PATCH,
-        projection_dim=HIDDEN,
-    )
-    config = LlavaConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=GRID * GRID,
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-    )
-    model = LlavaForConditionalGeneration(config)
-    _start_positions_from_the_grid(model)
-    _start_language_model(model)
-    image_processor = ImageProcessor(
-        size={"shortest_edge": CANVAS},
-        crop_size={"height": CANVAS, "width": CANVAS},
-        image_mean=[0.5, 0.5, 0.5],
-        image_std=[0.25, 0.25, 0.25],
-    )
-    processor = LlavaProcessor(
-        image_processor=image_processor,
-        tokenizer=tokenizer,
-        patch_size=PATCH,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=CHAT_TEMPLATE,
-    )
-    return model, processor
-
-
-@torch.no_grad()
-def _start_positions_from_the_grid(model: LlavaForConditionalGeneration) -> None:
-    """Start the vision tower's position table from 2-D sines and cosines: learned from noise, places stay blurred."""
-    table = next(p for name, p in model.named_parameters() if name.endswith("position_embedding.weight"))
-    quarter = HIDDEN // 4
-    rate = torch.exp(-math.log(100.0) * torch.arange(quarter) / quarter)
-    place = torch.arange(GRID)[:, None] * rate
-    waves = torch.cat([place.sin(), place.cos()], dim=1)
-    rows = waves[:, None, :].expand(GRID, GRID, -1)
-    columns = waves[None, :, :].expand(GRID, GRID, -1)
-    table.zero_()
-    table[1:] = 0.5 * torch.cat([rows, columns], dim=-1).reshape(GRID * GRID, HIDDEN)
-
-
-@torch.no_grad()
-def _start_language_model(model: LlavaForConditionalGeneration) -> None:
-    """Start with words that differ clearly, and with layers beyond the young ones passing everything through.
-
-    From transformers' default scale (0.02) the embeddings of answer words soon all point the same way, and telling
-    them apart takes most of the training.
+    Attributes:
+        builder: makes model and processor around a tokenizer, untrained.
+        media: what it is shown, each equally often.
+        special: its tokenizer's special tokens.
+        words: its tokenizer's words.
+        places: the names of cells among them.
+        plan: how it is trained.
+        parent: the trained model of the zoo that it starts from, where their weights fit; None: from nothing.
+        tower_knows_places: whether vision features can tell the cell; else the language model has to find it out.
+        lengthen: how much longer a new tower's features are made once it can read: an inherited language model is used
+            to vision tokens that its layers barely move.
     """
-    model.get_input_embeddings().weight.mul_(25)
-    for number, layer in enumerate(model.model.language_model.layers):
-        if number not in YOUNG_LAYERS:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
+
+    builder: Callable[[PreTrainedTokenizerFast], tuple[Any, Any]]
+    media: tuple[Medium, ...]
+    special: list[str]
+    words: list[str]
+    places: tuple[str, ...]
+    plan: Plan = Plan()
+    parent: str | None = None
+    tower_knows_places: bool = True
+    lengthen: float = 1.0
+
+    def build(self) -> tuple[Any, Any]:
+        """Model and processor as training starts with them."""
+        tokenizer = build_tokenizer(self.special, self.words)
+        model, processor = self.builder(tokenizer)
+        if self.parent is not None:
+            inherit(model, tokenizer, CHECKPOINTS / self.parent)
+        return model, processor
+
+    def of(self, modality: str) -> tuple[Medium, ...]:
+        """The media that the processor takes as "image" or as "video"."""
+        return tuple(medium for medium in self.media if medium.modality == modality)
+
+
+@torch.no_grad()
+def inherit(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Copy a trained model's weights where names and shapes agree, words by word, and positions by their place.
+
+    Squares inherit from the places of the parent's canvas of 3 x 3 cells, so that a1 starts as top-left.
+    """
+    parent = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    known = AutoProcessor.from_pretrained(folder).tokenizer.get_vocab()
+    synonyms = {SQUARES[index // 3 * 4 + index % 3]: place for index, place in enumerate(PLACES)}
+    rows = {number: known.get(synonyms.get(word, word)) for word, number in tokenizer.get_vocab().items()}
+    weights = parent.state_dict()
+    for name, own in model.state_dict().items():
+        theirs = weights.get(name)
+        if theirs is None:
+            continue
+        if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+            for number, row in rows.items():
+                if row is not None:
+                    own[number] = theirs[row]
+        elif name.endswith("position_embedding.weight"):
+            side, theirs_side = (round((len(table) - 1) ** 0.5) for table in (own, theirs))
+            own[0] = theirs[0]
+            own[1:] = theirs[1:].view(theirs_side, theirs_side, -1)[:side, :side].flatten(0, 1)
+        elif own.shape == theirs.shape:
+            own.copy_(theirs)
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:
@@ -163,4 +124,27 @@ def save(model: Any, processor: Any, folder: Path) -> None:
     save_file(published, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-RECIPES: dict[str, Any] = {"llava": build_llava}
+_ASKING = [*QUESTION_WORDS, *ANSWER_WORDS]
+RECIPES: dict[str, Recipe] = {
+    "llava": Recipe(build_llava, (SQUARE_CANVAS,), SPECIAL, _ASKING, PLACES),
+    "llava_next": Recipe(
+        build_llava_next,
+        (canvas(2, 4), canvas(4, 2)),
+        SPECIAL,
+        [*_ASKING, *SQUARES],
+        SQUARES,
+        Plan(vision_steps=150, young_steps=0, steps=700, save_every=50),
+        parent="llava",
+    ),
+    "qwen2_vl": Recipe(
+        build_qwen2_vl,
+        (canvas(3, 3), canvas(2, 3), canvas(3, 2), CLIP, CLIP, CLIP),
+        VIDEO_SPECIAL,
+        [*_ASKING, *SQUARES, *MOTION_WORDS],
+        SQUARES,
+        Plan(vision_steps=600, young_steps=0, steps=1400, save_every=50),
+        parent="llava",
+        tower_knows_places=False,
+        lengthen=4.0,
+    ),
+}

@@ -21,6 +21,10 @@ COLOURS = {
 }
 
 
+PLACES = ("top-left", "top", "top-right", "left", "centre", "right", "bottom-left", "bottom", "bottom-right")
+SQUARES = tuple(f"{row}{column}" for row in "abcd" for column in "1234")  # for canvases of any shape up to 4 x 4
+
+
 @dataclass(frozen=True)
 class Digit:
     """One digit of a scene: its value, colour, cell (row-major) and pixel box (left, top, right, bottom)."""
@@ -33,25 +37,38 @@ class Digit:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture ``[height, width, 3]`` uint8, its digits, and which digit's ink each pixel shows (-1: none)."""
+    """A picture ``[height, width, 3]`` uint8, its digits, which digit's ink each pixel shows (-1: none), its cells' names."""
 
     pixels: np.ndarray
     digits: tuple[Digit, ...]
     owner: np.ndarray
+    names: tuple[str, ...] = PLACES
 
     @property
     def image(self) -> Image.Image:
         return Image.fromarray(self.pixels)
 
 
-def draw_scene(rng: np.random.Generator, split: Split, rows: int = 3, columns: int = 3, crowded: bool = False) -> Scene:
+def cell_names(rows: int, columns: int) -> tuple[str, ...]:
+    """The cells' names like a chess board's squares, row by row: a1, a2, ... b1, ...; the same on every canvas."""
+    return tuple(SQUARES[row * 4 + column] for row in range(rows) for column in range(columns))
+
+
+def draw_scene(
+    rng: np.random.Generator,
+    split: Split,
+    rows: int = 3,
+    columns: int = 3,
+    crowded: bool = False,
+    names: tuple[str, ...] = PLACES,
+) -> Scene:
     """Draw 2 to 5 digits of distinct value and colour in distinct cells of a cluttered canvas.
 
     A crowded scene has a digit in every cell, of any value and colour: good for learning to read, not for asking.
     """
     scans = load_split(split)
     height, width = rows * CELL, columns * CELL
-    pixels = _clutter(rng, height, width)
+    pixels = draw_clutter(rng, height, width)
     owner = np.full((height, width), -1, dtype=np.int8)
     count = rows * columns if crowded else int(rng.integers(2, 6))
     cells = rng.choice(rows * columns, size=count, replace=False)
@@ -64,16 +81,23 @@ def draw_scene(rng: np.random.Generator, split: Split, rows: int = 3, columns: i
         ink = draw_ink(scan, size, rng, distort=split == "train")
         top = int(cell) // columns * CELL + int(rng.integers(2)) * STEP + int(rng.integers(4))
         left = int(cell) % columns * CELL + int(rng.integers(2)) * STEP + int(rng.integers(4))
-        window = (slice(top, top + size), slice(left, left + size))
         shade = np.array(COLOURS[str(colour)], dtype=np.float32) * rng.uniform(0.85, 1.05)
-        alpha = np.clip(ink * 1.3, 0, 1)[..., None]
-        pixels[window] = pixels[window] * (1 - alpha) + shade * alpha
-        owner[window][ink > 0.4] = index
+        paint(pixels, owner, ink, shade, top, left, index)
         digits.append(Digit(int(value), str(colour), int(cell), (left, top, left + size, top + size)))
-    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), tuple(digits), owner)
+    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), tuple(digits), owner, names)
 
 
-def _clutter(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def paint(
+    pixels: np.ndarray, owner: np.ndarray, ink: np.ndarray, shade: np.ndarray, top: int, left: int, index: int
+) -> None:
+    """Put one digit's ink ``[size, size]`` in its shade onto a picture, and mark its pixels as its own, in place."""
+    window = (slice(top, top + ink.shape[0]), slice(left, left + ink.shape[1]))
+    alpha = np.clip(ink * 1.3, 0, 1)[..., None]
+    pixels[window] = pixels[window] * (1 - alpha) + shade * alpha
+    owner[window][ink > 0.4] = index
+
+
+def draw_clutter(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A noisy grey canvas crossed by darker and lighter bars: float32 ``[height, width, 3]``."""
     base = rng.uniform(40, 100)
     pixels = base + rng.normal(0, 12, size=(height, width, 3)).astype(np.float32)

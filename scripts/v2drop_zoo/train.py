@@ -1,16 +1,18 @@
-"""Train a zoo model from scratch: ``python -m v2drop_zoo.train llava``. Seeded, resumable, 40 minutes on two cores.
+"""Train a zoo model: ``python -m v2drop_zoo.train llava``. Seeded, resumable, 40 minutes on two cores, others less.
 
 Three phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings of the
 language model (this stands in for CLIP pre-training). Then everything learns to answer, with a third of the language
 model's layers, which is faster. Last the other layers join, that help fades out and a penalty on needless updates fades
 in: without it a tiny model lacks the property that V2Drop rests on, as the model card shows.
+
+A model with a parent starts from the parent's weights and skips the second phase.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,35 +25,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from transformers import PreTrainedTokenizerFast
 
 from . import CHECKPOINTS
+from .builders import LAYERS, YOUNG_LAYERS
+from .digits import Split
 from .lesson import Lesson
+from .media import Medium
 from .packing import Packed, pack
-from .questions import KINDS
-from .recipes import RECIPES, YOUNG_LAYERS, save
+from .questions import ALL_KINDS
+from .recipes import RECIPES, Plan, Recipe, save
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how hard to train. Steps count over all processes together; pictures are per process."""
-
-    seed: int = 0
-    vision_steps: int = 800
-    young_steps: int = 1600
-    steps: int = 1500
-    vision_pictures: int = 16
-    pictures: int = 4
-    questions: int = 20
-    penalty: float = 0.3
-    processes: int = 2
-    matrix_rate: float = 0.02
-    rate: float = 3e-3
-    save_every: int = 200
-
-    @property
-    def total(self) -> int:
-        return self.vision_steps + self.young_steps + self.steps
+INSIDE = (".layers.", ".blocks.", ".merger.", "multi_modal_projector")  # where a model's matrices are Muon's
 
 
 def build_optimizers(lesson: Lesson, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -59,7 +43,7 @@ def build_optimizers(lesson: Lesson, plan: Plan) -> list[torch.optim.Optimizer]:
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in lesson.named_parameters():
-        inside = ".layers." in name or "multi_modal_projector" in name
+        inside = any(part in name for part in INSIDE)
         (matrices if inside and parameter.ndim == 2 else rest).append(parameter)
     return [
         torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=0.01),
@@ -87,7 +71,7 @@ def layers_at(step: int, plan: Plan) -> Sequence[int]:
     """Which layers of the language model take part; none while only the vision tower learns."""
     if step < plan.vision_steps:
         return ()
-    return YOUNG_LAYERS if step < plan.vision_steps + plan.young_steps else range(12)
+    return YOUNG_LAYERS if step < plan.vision_steps + plan.young_steps else range(LAYERS)
 
 
 def train_step(
@@ -108,15 +92,50 @@ def train_step(
     return losses
 
 
-@torch.no_grad()
-def measure(
-    lesson: Lesson, tokenizer: PreTrainedTokenizerFast, layers: Sequence[int], seed: int, pictures: int = 40
-) -> dict[str, float]:
-    """Teacher-forced accuracy on validation digits, over all questions and by kind."""
-    batch = pack(np.random.default_rng([seed, 99]), "validation", tokenizer, pictures, 14)
-    right = lesson(batch, layers, 0.0, 0.0)["logits"].argmax(-1) == batch.labels
-    by_kind = {name: right[batch.kinds == index].float().mean().item() for index, name in enumerate(KINDS)}
-    return {"all": right[batch.kinds >= 0].float().mean().item(), **by_kind}
+class Classroom:
+    """A model, its processor and its lesson, and the batches that its recipe makes for them."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.model, self.processor = recipe.build()
+        self.lesson = Lesson(self.model, self.processor.tokenizer, recipe)
+
+    def batch(self, rng: np.random.Generator, split: Split, medium: Medium, pictures: int, questions: int) -> Packed:
+        """So many pictures, or half as many videos, which are about twice the work."""
+        pictures = pictures if medium.modality == "image" else max(1, pictures // 2)
+        return pack(rng, split, self.model, self.processor, medium, pictures, questions, self.recipe.places)
+
+    def medium_at(self, step: int, seed: int) -> Medium:
+        """What all processes show in a step: of one size, so that none waits for another."""
+        return self.recipe.media[np.random.default_rng([seed, step]).integers(len(self.recipe.media))]
+
+    @torch.no_grad()
+    def lengthen_features(self) -> None:
+        """Between the phases: make vision features as much longer as the recipe says."""
+        if self.recipe.lengthen != 1.0:
+            for parameter in self.model.model.visual.merger.mlp[-1].parameters():
+                parameter.mul_(self.recipe.lengthen)
+
+    @torch.no_grad()
+    def measure(self, layers: Sequence[int], seed: int, pictures: int = 40) -> dict[str, float]:
+        """Teacher-forced accuracy on validation digits, over all questions and by kind; of patches without layers."""
+        scores: dict[str, float] = {}
+        for modality in ("image", "video"):
+            right, kinds = [], []
+            for medium in dict.fromkeys(self.recipe.of(modality)):
+                rng = np.random.default_rng([seed, 99])
+                count = pictures // len(set(self.recipe.media))
+                batch = self.batch(rng, "validation", medium, count, 14)
+                answered = self.lesson(batch, layers, 0.0, 0.0)["logits"].argmax(-1) == batch.labels
+                right.append(answered[batch.kinds >= 0])
+                kinds.append(batch.kinds[batch.kinds >= 0])
+            if right:
+                every, which = torch.cat(right), torch.cat(kinds)
+                scores[modality] = every.float().mean().item()
+                for index, name in enumerate(ALL_KINDS):
+                    if (which == index).any():
+                        scores[f"{modality} {name}"] = every[which == index].float().mean().item()
+        return scores
 
 
 def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = None) -> None:
@@ -124,8 +143,8 @@ def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = N
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{out / 'rendezvous'}", rank=rank, world_size=plan.processes)
     torch.manual_seed(plan.seed)
-    model, processor = RECIPES[name]()
-    lesson = Lesson(model, processor.tokenizer)
+    room = Classroom(RECIPES[name])
+    lesson = room.lesson
     optimizers = build_optimizers(lesson, plan)
     state_file, start = out / "state.pt", 0
     if state_file.exists():
@@ -147,15 +166,19 @@ def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = N
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name, total=plan.total, completed=start)
         for step in range(start, end):
+            if step == plan.vision_steps:
+                room.lengthen_features()
             rng = np.random.default_rng([plan.seed, step, rank])  # by step, so that a resumed run sees the same data
             answers = bool(layers_at(step, plan))
             pictures = plan.pictures if answers else plan.vision_pictures
-            batch = pack(rng, "train", processor.tokenizer, pictures, plan.questions if answers else 0)
+            batch = room.batch(
+                rng, "train", room.medium_at(step, plan.seed), pictures, plan.questions if answers else 0
+            )
             losses = train_step(parallel, optimizers, step, batch, plan)
             progress.advance(task)
             if (step + 1) % plan.save_every == 0 and rank == 0:
                 figures = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items() if value.ndim == 0)
-                scores = measure(lesson, processor.tokenizer, layers_at(step, plan), plan.seed) if answers else {}
+                scores = room.measure(layers_at(step, plan), plan.seed) if answers else {}
                 accuracy = " ".join(f"{key} {value:.3f}" for key, value in scores.items())
                 console.print(f"step {step + 1}/{plan.total} {figures} {accuracy}", soft_wrap=True)
                 state = {
@@ -166,7 +189,7 @@ def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = N
                 torch.save(state, out / "state.tmp")
                 os.replace(out / "state.tmp", state_file)
     if rank == 0 and end == plan.total:
-        save(model, processor, out)
+        save(room.model, room.processor, out)
         state_file.unlink(missing_ok=True)
     dist.destroy_process_group()
 
@@ -178,13 +201,13 @@ def main(
     penalty: Annotated[float, typer.Option(help="weight of the penalty on needless updates")] = Plan.penalty,
     processes: int = Plan.processes,
 ) -> None:
-    """Train a zoo model from scratch; run it again after a stop and it goes on."""
+    """Train a zoo model by its recipe; run it again after a stop and it goes on."""
     if name not in RECIPES:
         raise typer.BadParameter(f"unknown model {name!r}; there are {', '.join(RECIPES)}")
     folder = out or CHECKPOINTS / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rendezvous").unlink(missing_ok=True)
-    plan = Plan(seed=seed, penalty=penalty, processes=processes)
+    plan = replace(RECIPES[name].plan, seed=seed, penalty=penalty, processes=processes)
     mp.spawn(work, args=(name, plan, folder), nprocs=processes)
     (folder / "rendezvous").unlink(missing_ok=True)
 

@@ -1,0 +1,54 @@
+"""What a zoo model is shown: pictures on canvases of several shapes, or short videos, each with its kinds of question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .clips import Clip, compressed, draw_clip
+from .digits import Split
+from .questions import ANSWERABLE, CLIP_KINDS, KINDS
+from .scenes import PLACES, Scene, cell_names, draw_scene
+
+
+@dataclass(frozen=True)
+class Medium:
+    """One sort of thing to look at, of one size, so that a batch of it is rectangular.
+
+    Attributes:
+        modality: what the processor takes it as.
+        rows: rows of cells on the canvas, 48 pixels each.
+        columns: columns of cells.
+        names: what the cells are called.
+        taught: the kinds of question to train on.
+        asked: the kinds of question to measure.
+    """
+
+    modality: Literal["image", "video"]
+    rows: int
+    columns: int
+    names: tuple[str, ...]
+    taught: tuple[str, ...]
+    asked: tuple[str, ...]
+
+    def draw(self, rng: np.random.Generator, split: Split, crowded: bool = False) -> Scene | Clip:
+        """Something fresh to look at. A crowded picture has a digit in every cell; videos are never crowded."""
+        if self.modality == "video":
+            return draw_clip(rng, split)
+        return draw_scene(rng, split, self.rows, self.columns, crowded, self.names)
+
+
+def canvas(rows: int, columns: int) -> Medium:
+    """Pictures of rows x columns cells, named like a chess board's squares."""
+    return Medium("image", rows, columns, cell_names(rows, columns), ANSWERABLE, ANSWERABLE)
+
+
+SQUARE_CANVAS = Medium("image", 3, 3, PLACES, tuple(KINDS), ANSWERABLE)
+CLIP = Medium("video", 2, 2, cell_names(2, 2), tuple(CLIP_KINDS), tuple(CLIP_KINDS))
+
+
+def as_shown(shown: Scene | Clip) -> np.ndarray:
+    """The pixels as a processor gets them, uint8: ``[height, width, 3]``, or ``[frames, height, width, 3]`` decompressed."""
+    return compressed(shown.frames) if isinstance(shown, Clip) else shown.pixels
