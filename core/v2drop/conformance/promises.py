@@ -11,8 +11,8 @@ from ..errors import AlreadyAttachedError, ScheduleError, V2DropError, VisionMas
 from ..registry import get_adapter
 from ..report import DropReport
 from ..schedule import Schedule
+from .generation_promises import GenerationPromises
 from .samples import Inputs, collate
-from .truth_promises import TruthPromises
 
 GREEDY: dict[str, Any] = {"max_new_tokens": 5, "do_sample": False}
 
@@ -23,13 +23,8 @@ def report_of(run: Attachment) -> DropReport:
     return run.report
 
 
-class AdapterConformance(TruthPromises):
+class AdapterConformance(GenerationPromises):
     """Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`)."""
-
-    @property
-    def halves(self) -> Schedule:
-        """Half of the tokens stay, then half of those, then none."""
-        return Schedule([(1, 0.5), (self.depth // 2, 0.5), (self.depth - 1, 0.0)])
 
     @torch.no_grad()
     def test_keeping_everything_is_bit_equal_to_stock(self) -> None:
@@ -75,7 +70,7 @@ class AdapterConformance(TruthPromises):
     @torch.no_grad()
     def test_generation_with_a_cache_equals_generation_without(self) -> None:
         """Greedy tokens and logits are the same with use_cache=True and False."""
-        model, inputs = self.model(), self._ending_in_text(1, 2, 0)
+        model, inputs = self.model(), self.ending_in_text(1, 2, 0)
         with attach(model, self.halves, adapter=self.adapter()):
             options = {**GREEDY, "return_dict_in_generate": True, "output_logits": True}
             cached, uncached = (model.generate(**inputs, **options, use_cache=use) for use in (True, False))
@@ -86,7 +81,7 @@ class AdapterConformance(TruthPromises):
     @torch.no_grad()
     def test_the_cache_holds_what_the_schedule_predicts(self) -> None:
         """Each layer's keys are text and the vision tokens alive; the report's bytes are the cache's."""
-        model, inputs = self.model(), self._ending_in_text(3)
+        model, inputs = self.model(), self.ending_in_text(3)
         with attach(model, self.halves, adapter=self.adapter()) as run:
             cache = model(**inputs, use_cache=True).past_key_values
         report = report_of(run)
@@ -164,11 +159,6 @@ class AdapterConformance(TruthPromises):
             self._raises(AlreadyAttachedError, lambda: attach(model, self.halves, adapter=self.adapter()))
         self._raises(ScheduleError, lambda: attach(model, Schedule([(self.depth, 0.5)]), adapter=self.adapter()))
         self._raises(VisionMaskError, lambda: self.adapter().layout(model, half))
-
-    def _ending_in_text(self, *media: int) -> Inputs:
-        """Samples that end in no vision token: such a one stays at first, and is dropped once it is no longer the last."""
-        batches = (self.batch(*media, seed=seed) for seed in range(100))
-        return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -1].any())
 
     @staticmethod
     def _hooks(model: Any) -> list[object]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..adapter import Adapter
-from .samples import Inputs, collate, random_prompt
+from ..schedule import Schedule
+from .samples import PAD, Inputs, collate, random_prompt
 
 
 class Subject:
@@ -63,11 +64,11 @@ class Subject:
             for weight in model.parameters():
                 if weight.ndim > 1:  # as they start, layers hardly change anything, and scores would be too close
                     weight.mul_(5 if id(weight) in inside else 10)
-        model.generation_config.eos_token_id = None  # runs of a fixed length are easier to compare
         words = set(self.vocabulary)
-        model.generation_config.suppress_tokens = [
-            token for token in range(model.get_input_embeddings().num_embeddings) if token not in words
-        ]
+        silent = [token for token in range(model.get_input_embeddings().num_embeddings) if token not in words]
+        model.generation_config.suppress_tokens = silent
+        # runs of a fixed length are easier to compare, so that generation ends with what is never said
+        model.generation_config.eos_token_id = next(t for t in silent if t != PAD and t not in self.placeholders)
         model.set_attn_implementation(attention)
         return model.to(dtype)
 
@@ -75,6 +76,16 @@ class Subject:
         """Inputs of samples with so many media each."""
         generator = torch.Generator().manual_seed(seed)
         return collate([self.make_sample(generator, count) for count in media], padding_side)
+
+    def ending_in_text(self, *media: int, seed: int = 0) -> Inputs:
+        """As `batch`, no sample ending in a vision token: such a one stays while it is the last, and goes afterwards."""
+        batches = (self.batch(*media, seed=1000 * seed + attempt) for attempt in range(100))
+        return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -1].any())
+
+    @property
+    def halves(self) -> Schedule:
+        """Half of the tokens stay, then half of those, then none."""
+        return Schedule([(1, 0.5), (self.depth // 2, 0.5), (self.depth - 1, 0.0)])
 
     @property
     def depth(self) -> int:
