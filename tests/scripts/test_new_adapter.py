@@ -57,7 +57,7 @@ def test_contributings_walk_through_ends_with_every_promise_kept(distribution, t
     subprocess.run(install, check=True, capture_output=True)
     done = run_tests(distribution, site)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("PASSED") == 20
+    assert done.stdout.count("PASSED") == 27
     assert "test_truth_in_beam_search PASSED" in done.stdout
 
 
