@@ -7,6 +7,7 @@ figures.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,9 +105,9 @@ A stock `{architecture}` of {parameters:.2f} million parameters ({megabytes:.1f}
 of 7B parameters, nor that V2Drop beats other methods there: it was trained to have the very property that V2Drop rests
 on, so V2Drop does well on it, and its task is easy on purpose.
 
-**What it can do.** {abilities}
+{abilities}
 
-**How it was trained.** {training}
+{training}
 
 **Recommended schedule** (`v2drop.json`): {schedule}, {retained:.1%} retained.
 """
@@ -117,6 +118,11 @@ layers {layers} and keep equal numbers:
 
 {figures}
 """
+
+
+def wrapped(paragraph: str) -> str:
+    """A paragraph in lines of up to 120 characters."""
+    return textwrap.fill(" ".join(paragraph.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def main(
@@ -136,8 +142,8 @@ def main(
         parameters=sum(parameter.numel() for parameter in model.parameters()) / 1e6,
         megabytes=(folder / "model.safetensors").stat().st_size / 1e6,
         start="" if recipe.parent else " from scratch",
-        abilities=ABILITIES[name],
-        training=TRAINING[name].format(penalty=penalty),
+        abilities=wrapped("**What it can do.** " + ABILITIES[name]),
+        training=wrapped("**How it was trained.** " + TRAINING[name].format(penalty=penalty)),
         schedule=", ".join(f"keep {stage.keep:.3g} before layer {stage.layer}" for stage in schedule.stages),
         retained=schedule.retained(depth),
     )
