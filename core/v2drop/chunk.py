@@ -117,6 +117,7 @@ class Chunk:
             kept=self.dropper.kept,
             vision_counts=self.dropper.vision_counts,
             alive=self.dropper.alive,
+            nonfinite=self.dropper.nonfinite,
             past=self._past,
             keys=self._keys_per_layer,
             queries=self._queries_per_layer,

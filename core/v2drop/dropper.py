@@ -41,6 +41,7 @@ class ProgressiveDropper:
         kept: by layer of the stages passed, the rows right after it (None: all columns).
         alive: by layer of the stages passed, vision tokens left in each sample.
         vision_counts: vision tokens of each sample.
+        nonfinite: for each stage that dropped something, how many candidates' scores were NaN or infinite: int64 [].
         vision_end: the column after the last vision token of all samples.
 
     Raises:
@@ -73,6 +74,7 @@ class ProgressiveDropper:
         self.rows: Rows | None = None
         self.kept: dict[int, Rows | None] = {}
         self.alive: dict[int, list[int]] = {}
+        self.nonfinite: list[Tensor] = []
 
     @property
     def stage_layers(self) -> tuple[int, ...]:
@@ -121,6 +123,7 @@ class ProgressiveDropper:
         device = hidden_states.device  # layers may lie on several
         self._candidates, self._real = self._candidates.to(device), self._real.to(device)
         scores = token_variation(hidden_states, previous.to(device), self.metric)
+        self.nonfinite.append((~scores.isfinite() & self._candidates).sum())
         keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
         self._real_counts = [
             real - before + after for real, before, after in zip(self._real_counts, alive, staying, strict=True)

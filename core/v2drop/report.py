@@ -24,6 +24,7 @@ class ChunkTrace:
         vision_mask: bool [B, S], the chunk's vision tokens.
         kept: rows after each stage's layer; None: all columns.
         alive: vision tokens of each sample after each stage's layer.
+        nonfinite: NaN and infinite scores at each stage that dropped something, on the device.
         past: positions that the cache held before the chunk.
         keys: how many keys each layer holds after the chunk, fillers included.
         queries: how many rows each layer processed, fillers included.
@@ -34,6 +35,7 @@ class ChunkTrace:
     kept: Mapping[int, Rows | None]
     vision_counts: list[int]
     alive: Mapping[int, list[int]]
+    nonfinite: list[Tensor]
     past: int
     keys: list[int]
     queries: list[int]
@@ -89,6 +91,11 @@ class DropReport:
         total = sum(self._trace.vision_counts) * self._dimensions.num_layers
         return sum(self._alive) / total if total else 1.0
 
+    @cached_property
+    def nonfinite(self) -> int:
+        """How many scores were NaN or infinite. Such tokens stay; the model's hidden states went wrong before v2drop."""
+        return sum(int(count) for count in self._trace.nonfinite)
+
     @property
     def flops(self) -> Cost:
         """Floating-point operations of the decoder layers for this chunk, padding and fillers included."""
@@ -116,6 +123,7 @@ class DropReport:
             "kept": {layer: [sample.tolist() for sample in samples] for layer, samples in self.kept.items()},
             "flops": self.flops._asdict(),
             "kv_bytes": self.kv_bytes._asdict(),
+            "nonfinite": self.nonfinite,
         }
 
     def __str__(self) -> str:
@@ -128,6 +136,10 @@ class DropReport:
         lines.append(f"retained   {self.retained:.1%} of the vision tokens, averaged over layers")
         lines.append(f"FLOPs      {self.flops.dropped:.3g} of {self.flops.dense:.3g} ({self.flops.ratio:.1%})")
         lines.append(f"KV bytes   {self.kv_bytes.dropped:.3g} of {self.kv_bytes.dense:.3g} ({self.kv_bytes.ratio:.1%})")
+        if self.nonfinite:
+            lines.append(
+                f"WARNING    {self.nonfinite} scores were NaN or infinite: the model overflows (try bfloat16 or float32)"
+            )
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 
 from ..attachment import Attachment, attach
 from ..errors import AlreadyAttachedError, ScheduleError, V2DropError, VisionMaskError
@@ -13,6 +14,7 @@ from ..report import DropReport
 from ..schedule import Schedule
 from .generation_promises import GenerationPromises
 from .samples import Inputs, collate
+from .truth import MaskingTruth
 
 GREEDY: dict[str, Any] = {"max_new_tokens": 5, "do_sample": False}
 
@@ -114,6 +116,56 @@ class AdapterConformance(GenerationPromises):
         inputs = {name: value.bfloat16() if value.is_floating_point() else value for name, value in inputs.items()}
         with attach(model, self.halves, adapter=self.adapter()):
             assert model(**inputs).logits[self.is_text(inputs)].isfinite().all()
+
+    @torch.no_grad()
+    def test_not_a_number_is_reported_and_stays(self) -> None:
+        """A vision token whose hidden state overflowed is kept, counted in the report, and spoils what it spoils in stock."""
+        model, inputs = self.model(), self.ending_in_text(2)
+        broken = int(self.is_vision(inputs)[0].nonzero()[1])
+
+        def overflow(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            hidden = args[0].clone()
+            hidden[0, broken] = torch.inf
+            return (hidden, *args[1:]), kwargs
+
+        handle = self.adapter().decoder_layers(model)[0].register_forward_pre_hook(overflow, with_kwargs=True)
+        try:
+            with attach(model, Schedule([(1, 0.5)]), adapter=self.adapter()) as run:
+                model(**inputs)
+        finally:
+            handle.remove()
+        assert report_of(run).nonfinite > 0
+        assert broken in report_of(run).kept[1][0].tolist()
+        with attach(model, self.halves, adapter=self.adapter()) as run:
+            model(**inputs)
+        assert report_of(run).nonfinite == 0
+
+    def test_gradients_are_those_of_masking(self) -> None:
+        """Each weight's gradient from a ragged batch is what masking gives on its samples, one by one."""
+        model, generator = self.model(), torch.Generator().manual_seed(6)
+        samples = [self.make_sample(generator, media) for media in (1, 2)]
+        with attach(model, self.halves, adapter=self.adapter()):
+            dropped = self._gradients(model, [collate(samples, "left")])
+        with MaskingTruth(model, self.halves, self.adapter(), self.placeholders):
+            masked = self._gradients(model, [collate([sample], "left") for sample in samples])
+        assert dropped.keys() == masked.keys()
+        largest = max(gradient.abs().max().item() for gradient in masked.values())
+        for name, wanted in masked.items():
+            scale = max(wanted.abs().max().item(), 1e-3 * largest)  # some (of key biases) are zero but for rounding
+            torch.testing.assert_close(
+                dropped[name] / scale, wanted / scale, atol=1e-3, rtol=0, msg=f"{name}: {{}}".format
+            )
+
+    def _gradients(self, model: Any, batches: list[Inputs]) -> dict[str, Tensor]:
+        """Gradients of the summed loss of the text tokens whose predecessor is text too: a dropped one predicts nothing."""
+        for inputs in batches:
+            labels = inputs["input_ids"].masked_fill(~self.is_text(inputs), -100)
+            labels[:, 1:][self.is_vision(inputs)[:, :-1]] = -100
+            loss = model(**inputs, labels=labels).loss * (labels[:, 1:] != -100).sum()
+            loss.backward()
+        gradients = {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+        model.zero_grad(set_to_none=True)
+        return gradients
 
     def test_layout_covers_each_vision_token_once(self) -> None:
         """`layout` places every vision token, in order, in a box inside of its picture."""
