@@ -195,13 +195,11 @@ class Attachment:
 
     def _after_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         chunk = kwargs.get(_CHUNK)
-        if chunk is None or chunk.dropper is None:
+        if chunk is None:
             return None
-        restored = chunk.finish(output[0])
-        self._trace = chunk.trace()
-        if isinstance(output, tuple):
-            return (restored, *output[1:])
-        output["last_hidden_state"] = restored
+        output = chunk.finish(output)
+        if chunk.dropper is not None:
+            self._trace = chunk.trace()
         return output
 
 

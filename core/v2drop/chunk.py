@@ -11,6 +11,7 @@ from .dropper import ProgressiveDropper
 from .errors import UnsupportedModelError
 from .masks import shorten_mask
 from .memory import Memory, check_cache, latest
+from .outputs import restore_attention, restore_output
 from .report import ChunkTrace
 from .rows import Rows
 
@@ -50,6 +51,8 @@ class Chunk:
 
     def before_layer(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
         """Shorten a decoder layer's input [B, Q, H], and in place the keyword arguments that run over positions."""
+        if layer < len(self._queries_per_layer):
+            return self._again(layer, hidden_states, kwargs)
         rows = None
         if self.dropper is not None:
             hidden_states = self.dropper.before_layer(layer, hidden_states)
@@ -61,26 +64,40 @@ class Chunk:
             self._shortened.clear()
         # a decode step without padding ends here: its one query sees every key that a layer holds
         if self._changed_at and (rows is not None or self._ragged or kwargs.get("attention_mask") is not None):
-            kwargs.update(self._shorten(kwargs, rows))
+            kwargs.update(self._shorten_once(kwargs, rows))
         return hidden_states
 
-    def _shorten(self, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
+    def _again(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        """As before: gradient checkpointing of transformers 5.0 runs a layer's hooks once more, last layer first."""
+        assert self.dropper is not None
+        rows = self._rows_of(layer)
+        if rows is not None:
+            kwargs.update(self._shorten(layer, kwargs, rows))
+        return self.dropper.again(layer, hidden_states)
+
+    def _shorten_once(self, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
         """The replaced arguments, computed once for all layers that are handed the same ones."""
         mask, rotary = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
         for seen_mask, seen_rotary, short in self._shortened:
             if seen_mask is mask and seen_rotary is rotary:
                 return short
-        short = {}
-        keys = self._memory.keys(self._changed_at, self._past, self._length, rows)
-        if keys is not None:
-            check_cache(kwargs.get("past_key_values"))
-            attention = self._adapter.attention(self._model)
-            short["attention_mask"] = shorten_mask(mask, rows, keys, self._length, attention)
-            if rows is not None:
-                short |= self._adapter.gather_rotary(kwargs, rows.index)
-            if "flash" in attention:
-                short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
+        short = self._shorten(self._changed_at, kwargs, rows)
         self._shortened.append((mask, rotary, short))
+        return short
+
+    def _shorten(self, layer: int, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
+        keys = self._memory.keys(layer, self._past, self._length, rows)
+        if keys is None:
+            return {}
+        check_cache(kwargs.get("past_key_values"))
+        attention = self._adapter.attention(self._model)
+        short: dict[str, Any] = {
+            "attention_mask": shorten_mask(kwargs.get("attention_mask"), rows, keys, self._length, attention)
+        }
+        if rows is not None:
+            short |= self._adapter.gather_rotary(kwargs, rows.index)
+        if "flash" in attention:
+            short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
         return short
 
     def _trace(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> None:
@@ -91,14 +108,14 @@ class Chunk:
         self._queries_per_layer.append(hidden_states.shape[1])
         self._keys_per_layer.append(before + hidden_states.shape[1])
 
-    def finish(self, hidden_states: Tensor) -> Tensor:
-        """The language model's output in its stock shape; what the next chunk must know goes onto the cache.
+    def finish(self, output: Any) -> Any:
+        """The inner model's output in its stock shapes; what the next chunk must know goes onto the cache.
 
         Raises:
             UnsupportedModelError: the model did not carry the chunk to every decoder layer.
         """
         if self.dropper is None:
-            return hidden_states
+            return restore_output(output, lambda _, hidden: hidden, self._restore_attention, self._num_layers)
         if len(self._queries_per_layer) != self._num_layers:
             raise UnsupportedModelError(
                 f"{len(self._queries_per_layer)} of {self._num_layers} decoder layers took part: the model must pass "
@@ -107,7 +124,21 @@ class Chunk:
         if self._cache is not None and self.dropper.rows is not None:
             kept, vision_end = self.dropper.kept, self.dropper.vision_end
             self._memory.extended(self._past, self._length, kept, vision_end).store(self._cache)
-        return self.dropper.restore(hidden_states)
+        return restore_output(output, self._restore_hidden, self._restore_attention, self._num_layers)
+
+    def _restore_hidden(self, layers: int, hidden_states: Tensor) -> Tensor:
+        rows = self._rows_of(layers - 1)
+        return hidden_states if rows is None else rows.scatter(hidden_states, self._length)
+
+    def _restore_attention(self, layer: int, weights: Tensor) -> Tensor:
+        rows = self._rows_of(layer)
+        keys = self._memory.keys(layer, self._past, self._length, rows)
+        if keys is None:
+            return weights
+        return restore_attention(weights, rows, keys, self._length, self._past + self._length)
+
+    def _rows_of(self, layer: int) -> Rows | None:
+        return None if self.dropper is None else latest(self.dropper.kept, layer)
 
     def trace(self) -> ChunkTrace:
         """What the report is built from. Only for a chunk with vision tokens."""

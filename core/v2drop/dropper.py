@@ -73,6 +73,7 @@ class ProgressiveDropper:
         self._previous: Tensor | None = None
         self.rows: Rows | None = None
         self.kept: dict[int, Rows | None] = {}
+        self._selected: dict[int, Rows] = {}
         self.alive: dict[int, list[int]] = {}
         self.nonfinite: list[Tensor] = []
 
@@ -122,18 +123,24 @@ class ProgressiveDropper:
             )
         device = hidden_states.device  # layers may lie on several
         self._candidates, self._real = self._candidates.to(device), self._real.to(device)
-        scores = token_variation(hidden_states, previous.to(device), self.metric)
-        self.nonfinite.append((~scores.isfinite() & self._candidates).sum())
-        keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
+        with torch.no_grad():  # which tokens stay is no differentiable choice
+            scores = token_variation(hidden_states, previous.to(device), self.metric)
+            keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
+            self.nonfinite.append((~scores.isfinite() & self._candidates).sum())
         self._real_counts = [
             real - before + after for real, before, after in zip(self._real_counts, alive, staying, strict=True)
         ]
-        selected = Rows.select(keep, self._real_counts)
+        selected = self._selected[stage.layer] = Rows.select(keep, self._real_counts)
         self._candidate_counts = staying
         self._candidates = self._still(self._candidates, selected)
         self._real = self._still(self._real, selected)
         self.rows = selected.within(self.rows)
         return selected.gather(hidden_states)
+
+    def again(self, layer: int, hidden_states: Tensor) -> Tensor:
+        """What `before_layer` returned, from the same input: for layers that are recomputed in a backward pass."""
+        selected = self._selected.get(layer)
+        return hidden_states if selected is None else selected.gather(hidden_states)
 
     @staticmethod
     def _still(mask: Tensor, selected: Rows) -> Tensor:

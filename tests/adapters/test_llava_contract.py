@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -414,3 +415,34 @@ def test_layout_of_half_a_picture_is_an_error(model):
     ids[0, -1] = IMAGE
     with pytest.raises(v2drop.VisionMaskError, match="15 vision tokens but 1 pictures or videos of \\[16\\] tokens"):
         LlavaAdapter().layout(model, {"input_ids": torch.cat([ids, ids[:, -1:]], dim=1)})
+
+
+def test_gradient_checkpointing_gives_the_same_gradients():
+    """Layers that are recomputed in the backward pass are shortened as they were in the forward pass."""
+    inputs = inputs_for(1, 2)
+    labels = inputs["input_ids"].masked_fill((inputs["input_ids"] == IMAGE) | (inputs["attention_mask"] == 0), -100)
+    gradients = []
+    for checkpointing in (False, True):
+        trained = tiny_llava().train()
+        if checkpointing:
+            trained.gradient_checkpointing_enable()
+        with v2drop.attach(trained, HALVES) as run:
+            trained(**inputs, labels=labels, use_cache=False).loss.backward()
+        assert run.report.retained < 0.5
+        gradients.append([weight.grad for weight in trained.parameters() if weight.grad is not None])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, checkpointed)
+
+
+@pytest.mark.skipif(
+    transformers.__version__.startswith("5.0."), reason="stock transformers 5.0 swaps its modules' methods in each call"
+)
+@torch.no_grad()
+def test_threads_generate_at_the_same_time_on_one_attached_model(model):
+    prompts = [inputs_for(*pictures, seed=seed) for seed, pictures in enumerate([(1,), (2, 0), (3,), (1, 1)])]
+    with v2drop.attach(model, HALVES):
+        alone = [model.generate(**prompt, **GREEDY) for prompt in prompts]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda prompt: model.generate(**prompt, **GREEDY), prompts * 3))
+    for found, wanted in zip(together, alone * 3, strict=True):
+        assert torch.equal(found, wanted)

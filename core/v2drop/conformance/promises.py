@@ -110,6 +110,36 @@ class AdapterConformance(GenerationPromises):
         assert (hidden[self.is_text(inputs)] != 0).any(-1).all()
 
     @torch.no_grad()
+    def test_hidden_states_and_attentions_have_stock_shapes(self) -> None:
+        """So in a prompt and in the step behind it; attention rows of text still sum to one, over what was kept."""
+        model, inputs = self.model("eager"), self._prompt_alone()
+        for options in ({}, {"return_dict": False}):
+            with attach(model, self.halves, adapter=self.adapter()):
+                self._check_shapes(model, inputs, **options)
+
+    def _check_shapes(self, model: Any, inputs: Inputs, **options: Any) -> None:
+        cache, past = None, 0
+        for turn in (inputs, {"input_ids": self._turns()[0]}):
+            length = turn["input_ids"].shape[1]
+            asked = {"output_hidden_states": True, "output_attentions": True, "use_cache": True, **options}
+            output = model(**turn, past_key_values=cache, **asked)
+            tuples = [
+                value for value in (output.values() if hasattr(output, "values") else output) if type(value) is tuple
+            ]
+            hidden, attentions = (next(v for v in tuples if v[0].ndim == ndim) for ndim in (3, 4))
+            assert [list(each.shape[:2]) for each in hidden] == [[1, length]] * (self.depth + 1)
+            assert [list(each.shape[2:]) for each in attentions] == [[length, past + length]] * self.depth
+            text = ~self.is_vision(turn)[0]
+            for weights in attentions:
+                torch.testing.assert_close(weights.sum(-1)[0, :, text], torch.ones_like(weights[0, :, text, 0]))
+            dropped = (attentions[-1][0].sum((0, 1)) == 0).nonzero()
+            assert set(self.is_vision(inputs)[0].nonzero().flatten().tolist()) <= set(dropped.flatten().tolist())
+            cache = next(
+                v for v in (output.values() if hasattr(output, "values") else output) if hasattr(v, "get_seq_length")
+            )
+            past = length
+
+    @torch.no_grad()
     def test_low_precision_stays_finite(self) -> None:
         """bfloat16 works, in ragged batches too."""
         model, inputs = self.model(dtype=torch.bfloat16), self.batch(1, 0, 2)
