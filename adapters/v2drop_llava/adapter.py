@@ -30,4 +30,4 @@ class LlavaAdapter(Adapter):
 def _picture(height: int, width: int, patch: int, class_token: bool) -> Medium:
     rows, columns = height // patch, width // patch
     grid = View(rows, columns, (0, 0, columns * patch, rows * patch), class_token=class_token)
-    return Medium(rows * patch, columns * patch, [grid])
+    return Medium(height, width, [grid])

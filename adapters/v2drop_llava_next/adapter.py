@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers.image_processing_utils import select_best_resolution
 
-from v2drop import Adapter, Medium, View, VisionLayout
-from v2drop.anyres import tiled_view
+from v2drop import Adapter, Medium, VisionLayout
+from v2drop.anyres import tiled_view, whole_view
 
 
 class LlavaNextAdapter(Adapter):
@@ -29,7 +29,6 @@ class LlavaNextAdapter(Adapter):
 
 def _picture(height: int, width: int, config: Any) -> Medium:
     tile, patch = config.vision_config.image_size, config.vision_config.patch_size
-    side = tile // patch
     canvas = select_best_resolution((height, width), config.image_grid_pinpoints)
-    whole = View(side, side, (0, 0, width, height))
-    return Medium(height, width, [whole, tiled_view(height, width, canvas, tile, patch)])
+    views = [whole_view(height, width, tile, patch), tiled_view(height, width, canvas, tile, patch)]
+    return Medium(height, width, views)

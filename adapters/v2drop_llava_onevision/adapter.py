@@ -4,13 +4,14 @@ each is one square view; newline tokens stand behind. Rotary positions are those
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers.image_processing_utils import select_best_resolution
 
-from v2drop import Adapter, Medium, View, VisionLayout
-from v2drop.anyres import tiled_view
+from v2drop import Adapter, Medium, View, VisionLayout, VisionMaskError
+from v2drop.anyres import tiled_view, whole_view
 from v2drop.video import frame_times
 
 
@@ -31,39 +32,53 @@ class LlavaOnevisionAdapter(Adapter):
         sizes, videos = inputs.get("image_sizes"), inputs.get("pixel_values_videos")
         pictures, films = [], []
         if sizes is not None:
-            together = inputs.get("batch_num_images")
-            alone = [True] * len(sizes) if together is None else [n == 1 for n in together for _ in range(n)]
+            alone = _are_alone(len(sizes), inputs.get("batch_num_images"))
             for (height, width), is_alone in zip(sizes, alone, strict=True):
                 pictures.append(_picture(int(height), int(width), model.config, is_alone))
         if videos is not None:
-            frames = videos.shape[1]
-            films = [_video(frame_times(inputs, video, frames), model.config) for video in range(len(videos))]
+            films = [_video(frame_times(inputs, n, len(frames)), model.config) for n, frames in enumerate(videos)]
         return VisionLayout.of(
             (self.placeholder_mask(model, inputs, "image_token_id"), pictures),
             (self.placeholder_mask(model, inputs, "video_token_id"), films),
         )
 
 
+def _are_alone(pictures: int, counts: Sequence[int] | None) -> list[bool]:
+    """For each picture whether it is the only one of its sample: `counts` tells how many each sample with pictures has."""
+    if counts is None:
+        return [True] * pictures
+    alone = [int(count) == 1 for count in counts for _ in range(int(count))]
+    if len(alone) != pictures:
+        raise VisionMaskError(
+            f"batch_num_images {[int(count) for count in counts]} tells of {len(alone)} pictures, image_sizes of {pictures}: "
+            "pass the inputs as the processor made them; see README, 'Limits'"
+        )
+    return alone
+
+
 def _picture(height: int, width: int, config: Any, is_alone: bool) -> Medium:
     tile, patch = config.vision_config.image_size, config.vision_config.patch_size
-    side = tile // patch
-    if not is_alone:  # padded to a square on both sides
-        across, down = (max(height, width) - width) // 2, (max(height, width) - height) // 2
-        square = (-across, -down, max(height, width) - across, max(height, width) - down)
-        return Medium(height, width, [View(side, side, square, newlines="last row")])
+    if not is_alone:
+        return Medium(height, width, [_square_view(height, width, tile, patch)])
     canvas = select_best_resolution((height, width), config.image_grid_pinpoints)
     most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
-    whole = View(side, side, (0, 0, width, height))
-    return Medium(height, width, [whole, tiled_view(height, width, canvas, tile, patch, most)])
+    views = [whole_view(height, width, tile, patch), tiled_view(height, width, canvas, tile, patch, most)]
+    return Medium(height, width, views)
+
+
+def _square_view(height: int, width: int, tile: int, patch: int) -> View:
+    """The view of a picture that was padded to a square on both sides, and then scaled to a tile."""
+    longest, seen = max(height, width), tile // patch * patch / tile
+    left, top = -((longest - width) // 2), -((longest - height) // 2)
+    box = (left, top, left + longest * seen, top + longest * seen)
+    return View(tile // patch, tile // patch, box, newlines="last row")
 
 
 def _video(times: list[float], config: Any) -> Medium:
     """A video whose frames were shown at `times`; its tokens are pooled to half of a picture's along each side."""
-    size = config.vision_config.image_size
-    side = math.ceil(size // config.vision_config.patch_size / 2)
-    last = len(times) - 1
-    views = [
-        View(side, side, (0, 0, size, size), newlines="last row" if n == last else "none", frames=(n, n), time=time)
-        for n, time in enumerate(times)
-    ]
+    size, patch = config.vision_config.image_size, config.vision_config.patch_size
+    seen, side = size // patch * patch, math.ceil(size // patch / 2)
+    views = [View(side, side, (0, 0, seen, seen), frames=(n, n), time=time) for n, time in enumerate(times)]
+    if views:
+        views[-1] = replace(views[-1], newlines="last row")
     return Medium(size, size, views, is_video=True)

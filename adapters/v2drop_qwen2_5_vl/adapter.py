@@ -28,7 +28,7 @@ class Qwen2_5_VLAdapter(Adapter):
         images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
         pictures = [patch_grid(grid, vision) for grid in (() if images is None else images)]
         films = [
-            patch_grid(grid, vision, _times(inputs, number, int(grid[0]), vision.temporal_patch_size))
+            patch_grid(grid, vision, _step_times(inputs, number, int(grid[0]), vision.temporal_patch_size))
             for number, grid in enumerate(() if videos is None else videos)
         ]
         return VisionLayout.of(
@@ -37,9 +37,8 @@ class Qwen2_5_VLAdapter(Adapter):
         )
 
 
-def _times(inputs: Mapping[str, Any], video: int, steps: int, together: int) -> list[float]:
-    """Seconds of each frame; without metadata of the first of each step, which is what a layout tells."""
+def _step_times(inputs: Mapping[str, Any], video: int, steps: int, together: int) -> list[float]:
     seconds = inputs.get("second_per_grid_ts")
     if inputs.get("video_metadata") is not None or seconds is None:
-        return frame_times(inputs, video, steps * together)
-    return [frame // together * float(seconds[video]) for frame in range(steps * together)]
+        return frame_times(inputs, video, steps * together)[::together]
+    return [step * float(seconds[video]) for step in range(steps)]

@@ -31,8 +31,9 @@ class Qwen2VLAdapter(Adapter):
         vision = model.config.vision_config
         images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
         pictures = [patch_grid(grid, vision) for grid in (() if images is None else images)]
+        together = vision.temporal_patch_size
         films = [
-            patch_grid(grid, vision, frame_times(inputs, number, int(grid[0]) * vision.temporal_patch_size))
+            patch_grid(grid, vision, frame_times(inputs, number, int(grid[0]) * together)[::together])
             for number, grid in enumerate(() if videos is None else videos)
         ]
         return VisionLayout.of(

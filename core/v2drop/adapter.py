@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from .errors import UnsupportedModelError, VisionMaskError
 from .layout import VisionLayout
 from .rows import Rows
 
@@ -65,7 +66,22 @@ class Adapter(ABC):
 
     def decoder_layers(self, model: Any) -> Sequence[nn.Module]:
         """The language model's decoder layers, in order."""
-        return self.inner_model(model).language_model.layers
+        inner = self.inner_model(model)
+        layers = getattr(getattr(inner, "language_model", None), "layers", None)
+        if layers is None:
+            raise UnsupportedModelError(
+                f"{type(inner).__name__} has no language_model.layers: override {type(self).__name__}.decoder_layers (and "
+                "inner_model, if this is not the model that takes pictures and token ids); see CONTRIBUTING.md"
+            )
+        return layers
+
+    def first_stage(self, model: Any) -> int:
+        """The first decoder layer before which tokens may be dropped; later where a model adds to vision tokens in between.
+
+        Layer 0 has no earlier input to compare with. Qwen3-VL, for one, adds features to the vision tokens behind its
+        first layers, and finds them by their place.
+        """
+        return 1
 
     def vision_mask(self, model: Any, inputs: Mapping[str, Any]) -> Tensor | None:
         """bool [B, S], True at vision tokens; None where they cannot be told from what was passed."""
@@ -80,7 +96,11 @@ class Adapter(ABC):
         placeholder = getattr(model.config, name)
         if inputs.get("input_ids") is not None:
             return inputs["input_ids"] == placeholder
-        embeds = inputs["inputs_embeds"]
+        embeds = inputs.get("inputs_embeds")
+        if embeds is None:
+            raise VisionMaskError(
+                "neither input_ids nor inputs_embeds was passed: vision tokens are found in one of them"
+            )
         table = model.get_input_embeddings()
         embedding = table(torch.tensor(placeholder, device=table.weight.device)).to(embeds.device)
         return (embeds == embedding).all(-1)
@@ -108,7 +128,7 @@ class Adapter(ABC):
             hidden_size=text.hidden_size,
             intermediate_size=text.intermediate_size,
             num_heads=text.num_attention_heads,
-            num_kv_heads=text.num_key_value_heads,
+            num_kv_heads=getattr(text, "num_key_value_heads", None) or text.num_attention_heads,
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
         )
 

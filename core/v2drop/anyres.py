@@ -9,6 +9,12 @@ from collections.abc import Callable
 from .layout import Box, Tiles, View
 
 
+def whole_view(height: int, width: int, tile: int, patch: int) -> View:
+    """The view of a whole picture, scaled to the size of one tile."""
+    side, seen = tile // patch, tile // patch * patch / tile
+    return View(side, side, (0, 0, width * seen, height * seen))
+
+
 def tiled_view(
     height: int,
     width: int,
@@ -38,7 +44,7 @@ def tiled_view(
         column_padding = (all_columns - int(round(width * (all_rows / height), 7))) // 2
     rows, columns = all_rows - 2 * row_padding, all_columns - 2 * column_padding
     to_picture = _canvas_to_picture(height, width, canvas)
-    side = tile / (tile // patch)  # pixels of the canvas that a token stands for
+    side = tile / (tile // patch)  # pixels of the canvas to a token, as if tokens lay evenly
     region = (
         column_padding * side,
         row_padding * side,
@@ -49,7 +55,8 @@ def tiled_view(
         ratio = math.sqrt(rows * columns / (max_tiles * (tile // patch) ** 2))
         if ratio > 1.1:
             rows, columns = int(rows // ratio), int(columns // ratio)
-    tiles = Tiles(canvas_height // tile, canvas_width // tile, to_picture((0, 0, canvas_width, canvas_height)))
+    whole = to_picture((0, 0, canvas_width, canvas_height))
+    tiles = Tiles(canvas_height // tile, canvas_width // tile, whole, seen=tile // patch * patch / tile)
     return View(rows, columns, to_picture(region), newlines="each row", tiles=tiles)
 
 

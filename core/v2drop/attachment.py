@@ -73,6 +73,12 @@ def attach(
             f"as retained=...; {READ_ON}"
         )
     schedule.check_depth(depth)
+    first = adapter.first_stage(bare)
+    if schedule.stages and schedule.stages[0].layer < first:
+        raise ScheduleError(
+            f"a stage before layer {schedule.stages[0].layer}: in {type(bare).__name__} nothing may be dropped before layer "
+            f"{first}; pass a schedule that starts there; {READ_ON}"
+        )
     if method not in METHODS:
         raise MethodError(f"unknown method {method!r}: use one of {', '.join(METHODS)}; see README, 'Methods'")
     check_metric(metric)

@@ -21,11 +21,13 @@ class Tiles(NamedTuple):
     Attributes:
         rows, columns: numbers of tiles.
         box: left, top, right, bottom in pixels of the picture; outside of the picture where it was padded.
+        seen: share of a tile's side that its tokens show: less than 1 where tiles are no multiple of the patch.
     """
 
     rows: int
     columns: int
     box: Box
+    seen: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class View:
 
     Attributes:
         rows, columns: size of the grid.
-        box: region that the grid covers: left, top, right, bottom in pixels of the picture.
+        box: region that the grid covers, its tokens laid out evenly: left, top, right, bottom in pixels of the picture.
         class_token: whether a class token stands before the grid.
         newlines: after which rows a newline token stands.
         tiles: how the view was cut up; None: encoded as a whole.
@@ -72,12 +74,7 @@ class Medium:
     is_video: bool = False
 
     def __len__(self) -> int:
-        return sum(
-            view.rows * view.columns
-            + view.class_token
-            + {"none": 0, "each row": view.rows, "last row": 1}[view.newlines]
-            for view in self.views
-        )
+        return sum(len(view.places) for view in self.views)
 
 
 @dataclass(frozen=True)
@@ -181,18 +178,34 @@ def _tokens(view: View, medium: Medium) -> list[_Token]:
             box = (start, top + row * height, start if newline else start + width, top + (row + 1) * height)
         # a newline ends a row, so it belongs to the tile of the row's last token
         centre = (box[0] - width / 2 if newline else (box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        tile = -1
+        if view.tiles is not None:
+            tile = _tile(view.tiles, *centre)
+            box = _as_seen(view.tiles, tile, box)
         inside = _clip(box, medium.width, medium.height)
-        tokens.append(_Token((row, column), inside, _tile(view.tiles, *centre), newline, view.frames, view.time))
+        tokens.append(_Token((row, column), inside, tile, newline, view.frames, view.time))
     return tokens
 
 
-def _tile(tiles: Tiles | None, x: float, y: float) -> int:
-    if tiles is None:
-        return -1
+def _tile(tiles: Tiles, x: float, y: float) -> int:
     left, top, right, bottom = tiles.box
     column = min(int((x - left) / (right - left) * tiles.columns), tiles.columns - 1)
     row = min(int((y - top) / (bottom - top) * tiles.rows), tiles.rows - 1)
     return row * tiles.columns + column
+
+
+def _as_seen(tiles: Tiles, tile: int, box: Box) -> Box:
+    """The box of an evenly laid token drawn towards its tile's corner, for patches start there and may not reach the end."""
+    left, top, right, bottom = tiles.box
+    x = left + tile % tiles.columns * (right - left) / tiles.columns
+    y = top + tile // tiles.columns * (bottom - top) / tiles.rows
+    seen = tiles.seen
+    return (
+        x + (box[0] - x) * seen,
+        y + (box[1] - y) * seen,
+        x + (box[2] - x) * seen,
+        y + (box[3] - y) * seen,
+    )
 
 
 def _clip(box: Box, width: int, height: int) -> Box:

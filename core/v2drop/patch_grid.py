@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from .layout import Medium, View
@@ -15,7 +16,7 @@ def patch_grid(grid: Sequence[int], vision: Any, times: Sequence[float] | None =
         grid: steps in time, height and width, the last two in patches, as `image_grid_thw` and `video_grid_thw` hold them.
         vision: the vision tower's configuration: `patch_size` in pixels; `spatial_merge_size`, patches along each side of a
             token; `temporal_patch_size`, frames to a step.
-        times: seconds from the video's start to each of its frames, or NaN.
+        times: seconds from the video's start to each step, or NaN.
     """
     steps, height, width = (int(count) for count in grid)
     patch, merge, together = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
@@ -23,8 +24,6 @@ def patch_grid(grid: Sequence[int], vision: Any, times: Sequence[float] | None =
     whole = View(height // merge, width // merge, box)
     if times is None:
         return Medium(height * patch, width * patch, [whole] * steps)
-    views = []
-    for first in range(0, steps * together, together):
-        frames = (first, first + together - 1)
-        views.append(View(whole.rows, whole.columns, box, frames=frames, time=times[first]))
+    spans = [(step * together, (step + 1) * together - 1) for step in range(steps)]
+    views = [replace(whole, frames=span, time=time) for span, time in zip(spans, times, strict=True)]
     return Medium(height * patch, width * patch, views, is_video=True)

@@ -15,10 +15,9 @@ def frame_times(inputs: Mapping[str, Any], video: int, frames: int) -> list[floa
         video: which of the batch's videos.
         frames: how many frames the model sees, padding included.
     """
-    metadata = inputs.get("video_metadata")
-    if metadata is None:
-        return [math.nan] * frames
-    rate, shown = metadata[video]["fps"], metadata[video]["frames_indices"]
+    metadata = inputs.get("video_metadata") or []
+    about = metadata[video] if video < len(metadata) else {}
+    rate, shown = about.get("fps"), about.get("frames_indices")
     if not rate or shown is None or not len(shown):
         return [math.nan] * frames
     times = [float(number) / float(rate) for number in shown][:frames]

@@ -45,6 +45,8 @@ def new_adapter(
         path.write_text(Template((template / f"{source}.template").read_text()).substitute(values))
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"wrote {folder} for {values['model_class']}")
+    if values["doubt"]:
+        console.print(f"beware: {values['doubt']}; see CONTRIBUTING.md, 'What cannot work'")
     console.print(f"next: pip install -e '{folder}[dev]' && pytest -v {folder}")
     console.print("its tests fail where something is left to fill in; CONTRIBUTING.md walks through an example")
 
@@ -75,6 +77,7 @@ def _describe(model_type: str) -> dict[str, str]:
     text: Any = config.get_text_config()
     stem = model_class.removesuffix("ForConditionalGeneration")
     return {
+        "doubt": _doubt(config),
         "model_type": model_type,
         "model_class": model_class,
         "config_class": config_class,
@@ -89,6 +92,14 @@ def _describe(model_type: str) -> dict[str, str]:
         "token_arguments": ", ".join(f"{kind}_token_id={kind.upper()}" for kind in kinds),
         "first_token": kinds[0].upper(),
     }
+
+
+def _doubt(config: Any) -> str:
+    """Why dropping may not be possible in an architecture, as far as its configuration tells; empty where it tells nothing."""
+    kinds = sorted(set(getattr(config.get_text_config(), "layer_types", None) or ()) - {"full_attention"})
+    if config.is_encoder_decoder:
+        return "this is an encoder-decoder"
+    return f"it has layers of {', '.join(kinds)}" if kinds else ""
 
 
 def _tuple(members: Iterable[str]) -> str:

@@ -33,11 +33,18 @@ TILED = {  # architecture: its tiny configuration, model and image processor
 }
 
 
-def _tiled(architecture, *pictures):
-    """The layout of pictures in one sample, what the processor made of them, and the vision tower's configuration."""
+def _tiled(architecture, *pictures, border=0):
+    """The layout of pictures in one sample, what the processor made of them, and the model's configuration.
+
+    With a border, tiles are so many pixels larger than a whole number of patches.
+    """
     make_config, make_model, make_processor = TILED[architecture]
-    model = make_model(make_config())
-    vision, side = model.config.vision_config, model.config.vision_config.image_size
+    config = make_config()
+    tile = config.vision_config.image_size
+    config.image_grid_pinpoints = [[side // tile * (tile + border) for side in c] for c in config.image_grid_pinpoints]
+    config.vision_config.image_size = tile + border
+    model = make_model(config)
+    side = tile + border
     size = {"shortest_edge": side} if architecture == "llava_next" else {"height": side, "width": side}
     crop = {"crop_size": {"height": side, "width": side}} if architecture == "llava_next" else {}
     processor = make_processor(size=size, image_grid_pinpoints=model.config.image_grid_pinpoints, **crop, **PLAIN)
@@ -47,7 +54,7 @@ def _tiled(architecture, *pictures):
     ids = torch.cat([torch.tensor([3, *[model.config.image_token_id] * len(each), 3]) for each in features])
     layout = v2drop.get_adapter(model).layout(model, {"input_ids": ids[None], **pixels})
     assert layout.size.tolist() == [list(size) for size in pictures]
-    return layout, pixels["pixel_values"], vision
+    return layout, pixels["pixel_values"], model.config
 
 
 def _check(layout, token, pixels):
@@ -76,12 +83,13 @@ def _side(architecture):
 
 
 @pytest.mark.parametrize("architecture", TILED)
+@pytest.mark.parametrize("border", [0, 3])
 @pytest.mark.parametrize("size", [(20, 40), (40, 20), (200, 400), (37, 40), (12, 50), (61, 22), (30, 30), (90, 33)])
-def test_boxes_of_tiled_pictures_hold_the_tokens_pixels(architecture, size):
-    layout, pixels, vision = _tiled(architecture, size)
-    patch, side = vision.patch_size, vision.image_size // vision.patch_size
-    canvas = select_best_resolution(size, TILED[architecture][0]().image_grid_pinpoints)
-    rows, columns = canvas[0] // patch, canvas[1] // patch
+def test_boxes_of_tiled_pictures_hold_the_tokens_pixels(architecture, size, border):
+    layout, pixels, config = _tiled(architecture, size, border=border)
+    tile_side, patch = config.vision_config.image_size, config.vision_config.patch_size
+    side = tile_side // patch
+    rows, columns = (c // tile_side * side for c in select_best_resolution(size, config.image_grid_pinpoints))
     base, tiled = layout.tile == -1, (layout.tile >= 0) & ~layout.newline
     assert base.sum() == side**2
     assert layout.newline.sum() == layout.grid[0, 0]
@@ -110,13 +118,14 @@ def test_large_grids_of_llava_onevision_shrink_and_still_cover_the_picture():
     assert layout.tile.unique().tolist() == [-1, 0, 1, 2, 3]
 
 
-def test_several_pictures_of_llava_onevision_are_one_padded_square_each():
-    layout, pixels, vision = _tiled("llava_onevision", (40, 20), (24, 30))
+@pytest.mark.parametrize("border", [0, 3])
+def test_several_pictures_of_llava_onevision_are_one_padded_square_each(border):
+    layout, pixels, config = _tiled("llava_onevision", (40, 20), (24, 30), border=border)
     assert layout.grid.tolist() == [[5, 5], [5, 5]]
     assert layout.newline.nonzero().flatten().tolist() == [25, 51]
     assert (layout.tile == -1).all()
     for token in (~layout.newline).nonzero().flatten().tolist():
-        row, column, patch = layout.row[token].item(), layout.column[token].item(), vision.patch_size
+        row, column, patch = layout.row[token].item(), layout.column[token].item(), config.vision_config.patch_size
         window = pixels[layout.picture[token], 0][
             :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch
         ]
@@ -181,6 +190,23 @@ def test_times_are_nan_where_the_inputs_tell_no_rate():
     layout = _qwen([VIDEO] * 8, video_grid_thw=torch.tensor([[2, 4, 4]]))
     assert layout.frames.tolist() == [[0, 1]] * 4 + [[2, 3]] * 4
     assert layout.time.isnan().all()
+
+
+@pytest.mark.parametrize(
+    "metadata", [[], [{"fps": None, "frames_indices": [0, 1]}], [{"fps": 2.0}], [{"fps": 2.0, "frames_indices": None}]]
+)
+def test_metadata_that_tells_no_times_gives_none(metadata):
+    layout = _qwen([VIDEO] * 4, video_grid_thw=torch.tensor([[1, 4, 4]]), video_metadata=metadata)
+    assert layout.time.isnan().all()
+
+
+def test_counts_of_pictures_that_contradict_each_other_are_an_error():
+    model = LlavaOnevisionForConditionalGeneration(tiny_llava_onevision())
+    inputs = {"input_ids": torch.tensor([[3, 4]]), "image_sizes": [(20, 20)], "batch_num_images": [1, 2]}
+    with pytest.raises(v2drop.VisionMaskError, match="tells of 3 pictures, image_sizes of 1"):
+        v2drop.get_adapter(model).layout(model, inputs)
+    with pytest.raises(v2drop.VisionMaskError, match="neither input_ids nor inputs_embeds"):
+        v2drop.get_adapter(model).layout(model, {})
 
 
 def test_qwen2_5_vl_tells_times_without_metadata_too():

@@ -42,7 +42,7 @@ class Case:
 
 def random_case(
     seed: int,
-    depth: int,
+    layers: range,
     make_sample: Callable[[torch.Generator, int], Inputs],
     *,
     left: bool,
@@ -53,7 +53,7 @@ def random_case(
     """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, either padding side, one to three cuts.
 
     Args:
-        depth: the model's number of decoder layers.
+        layers: the decoder layers before which something may be dropped.
         left: pad on the left only, as `generate` wants it.
         most_media: at most so many media in a sample.
         later_media: media of each sample in a later turn; None: there is no later turn.
@@ -62,7 +62,7 @@ def random_case(
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     samples = min(rng.choice([1, 1, 2, 3, 4]), most_samples)
     media = tuple(min(rng.choice([0, 1, 1, 2, 3]), most_media) for _ in range(samples))
-    layers = sorted(rng.sample(range(1, depth), min(rng.choice([1, 2, 3]), depth - 1)))
+    cuts = sorted(rng.sample(layers, min(rng.choice([1, 2, 3]), len(layers))))
     side = "left" if left else rng.choice(["left", "right"])
     return Case(
         seed=seed,
@@ -70,7 +70,7 @@ def random_case(
         media=media,
         padding_side=side,
         masked=samples > 1 or rng.random() < 0.7,
-        schedule=Schedule([(layer, rng.choice(SHARES)) for layer in layers], min_tokens=rng.choice([0, 0, 1, 3])),
+        schedule=Schedule([(layer, rng.choice(SHARES)) for layer in cuts], min_tokens=rng.choice([0, 0, 1, 3])),
         inputs=collate([make_sample(generator, count) for count in media], side),
         later=None if later_media is None else collate([make_sample(generator, later_media) for _ in media], "left"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,10 @@ class Subject:
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """A tiny stock model made from a config, with at least 4 decoder layers; its weights are made larger here."""
+        """A tiny stock model made from a config, with at least 4 decoder layers behind the adapter's first stage.
+
+        Its weights are made larger here, so that layers differ.
+        """
 
     @abstractmethod
     def make_sample(self, generator: torch.Generator, media: int) -> Inputs:
@@ -85,11 +89,22 @@ class Subject:
     @property
     def halves(self) -> Schedule:
         """Half of the tokens stay, then half of those, then none."""
-        return Schedule([(1, 0.5), (self.depth // 2, 0.5), (self.depth - 1, 0.0)])
+        first = self.first_stage
+        return Schedule([(first, 0.5), ((first + self.depth) // 2, 0.5), (self.depth - 1, 0.0)])
+
+    @property
+    def first_stage(self) -> int:
+        return self.adapter().first_stage(self.model())
 
     @property
     def depth(self) -> int:
         return len(self.adapter().decoder_layers(self.model()))
+
+    @staticmethod
+    def skip_unless_stock(holds: bool, what: str) -> None:
+        """Skip a promise that the stock model itself does not keep in this release of transformers."""
+        if not holds:
+            raise SkipTest(f"the stock model itself {what}")
 
     def is_vision(self, inputs: Inputs) -> Tensor:
         """bool [B, S], where placeholders are."""
