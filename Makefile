@@ -17,7 +17,7 @@ test: setup  ## run the test suite
 	$(BIN)/python -m pytest
 
 test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
-	PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core
+	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import peft
 import pytest
 import torch
 import transformers
@@ -446,3 +447,20 @@ def test_threads_generate_at_the_same_time_on_one_attached_model(model):
             together = list(pool.map(lambda prompt: model.generate(**prompt, **GREEDY), prompts * 3))
     for found, wanted in zip(together, alone * 3, strict=True):
         assert torch.equal(found, wanted)
+
+
+@torch.no_grad()
+def test_peft_and_compiled_models_drop_as_the_bare_one(model):
+    inputs = inputs_for(1, 0, 2)
+    with v2drop.attach(model, HALVES) as run:
+        wanted, kept = model(**inputs).logits, run.report.to_dict()["kept"]
+    lora = peft.LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=True)  # adds nothing yet
+    adapted = peft.get_peft_model(copy.deepcopy(model), lora).eval()
+    compiled = torch.compile(copy.deepcopy(model), backend="eager")
+    for wrapped in (adapted, compiled):
+        with v2drop.attach(wrapped, HALVES) as run:
+            torch.testing.assert_close(wrapped(**inputs).logits, wanted, atol=1e-5, rtol=1e-5)
+            assert run.report.to_dict()["kept"] == kept
+            generated = wrapped.generate(**inputs, **GREEDY)
+        with v2drop.attach(model, HALVES):
+            assert torch.equal(generated, model.generate(**inputs, **GREEDY))
