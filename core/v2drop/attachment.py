@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .adapter import Adapter
@@ -164,7 +165,7 @@ class Attachment:
         if given is None:
             return None  # the stock model says what is missing
         batch, length = given.shape[:2]
-        past = cache.get_seq_length() if cache is not None else 0
+        past = int(cache.get_seq_length()) if cache is not None else 0
         if not past:
             Memory.forget(cache)
         memory = Memory.of(cache).follow(cache, past, batch)
@@ -188,7 +189,7 @@ class Attachment:
             vision_mask = self._adapter.vision_mask(self._model, inputs)
         dropper = None
         if vision_mask is not None:
-            real = _padding(inputs.get("attention_mask"), length)
+            real = _padding(inputs.get("attention_mask"), past, length)
             dropper = ProgressiveDropper(self.schedule, vision_mask, attention_mask=real, metric=self._metric)
         if dropper is None or not any(dropper.vision_counts):
             if has_media:
@@ -243,8 +244,17 @@ def _fit(mask: Tensor, batch: int, length: int) -> Tensor:
     return mask.repeat_interleave(batch // mask.shape[0], dim=0)
 
 
-def _padding(attention_mask: Any, length: int) -> Tensor | None:
-    """The chunk's columns of a [B, past + S] padding mask; None where padding cannot be told from what was passed."""
-    if isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
+def _padding(attention_mask: Any, past: int, length: int) -> Tensor | None:
+    """The chunk's columns of a padding mask [B, past + S], or of what `generate` makes of one for a static cache.
+
+    That is a mask [B, 1, S, K], bool or additive, alone or by kind of layer; its last row shows every real token. None
+    where there is no mask to tell padding.
+    """
+    if isinstance(attention_mask, dict):
+        attention_mask = next(iter(attention_mask.values()), None)
+    if not isinstance(attention_mask, Tensor):
+        return None
+    if attention_mask.ndim == 2:
         return attention_mask[:, -length:]
-    return None
+    last = attention_mask[:, 0, -1, past : past + length]
+    return last if last.dtype == torch.bool else last == 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .adapter import Adapter
 from .dropper import ProgressiveDropper
 from .errors import UnsupportedModelError
 from .masks import shorten_mask
-from .memory import Memory, check_cache, latest
+from .memory import Memory, check_cache, latest, static_length
 from .outputs import restore_attention, restore_output
 from .report import ChunkTrace
 from .rows import Rows
@@ -86,16 +87,21 @@ class Chunk:
         return short
 
     def _shorten(self, layer: int, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
-        keys = self._memory.keys(layer, self._past, self._length, rows)
+        cache = kwargs.get("past_key_values")
+        columns = static_length(cache)
+        keys = self._memory.keys(layer, self._past, self._length, rows, columns)
         if keys is None:
             return {}
-        check_cache(kwargs.get("past_key_values"))
-        attention = self._adapter.attention(self._model)
-        short: dict[str, Any] = {
-            "attention_mask": shorten_mask(kwargs.get("attention_mask"), rows, keys, self._length, attention)
-        }
+        check_cache(cache)
+        attention, before = self._adapter.attention(self._model), self._memory.count(layer, self._past)
+        mask = kwargs.get("attention_mask")
+        mask = shorten_mask(mask, rows, keys, self._past, before, self._length, attention)
+        short: dict[str, Any] = {"attention_mask": mask}
         if rows is not None:
             short |= self._adapter.gather_rotary(kwargs, rows.index)
+        if columns is not None and kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
+            device, count = kwargs["cache_position"].device, self._length if rows is None else rows.index.shape[1]
+            short["cache_position"] = torch.arange(before, before + count, device=device)
         if "flash" in attention:
             short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
         return short
@@ -103,8 +109,7 @@ class Chunk:
     def _trace(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> None:
         self._cache = kwargs.get("past_key_values")
         self._element_size = hidden_states.element_size()
-        held = latest(self._memory.held, layer)
-        before = self._past if held is None else held.index.shape[1] + self._past - self._memory.length
+        before = self._memory.count(layer, self._past)
         self._queries_per_layer.append(hidden_states.shape[1])
         self._keys_per_layer.append(before + hidden_states.shape[1])
 

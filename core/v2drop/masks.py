@@ -8,14 +8,18 @@ from torch import Tensor
 from .rows import Rows
 
 
-def shorten_mask(mask: Tensor | None, queries: Rows | None, keys: Rows, length: int, attention: str) -> Tensor | None:
+def shorten_mask(
+    mask: Tensor | None, queries: Rows | None, keys: Rows, past: int, before: int, length: int, attention: str
+) -> Tensor | None:
     """The stock attention mask of a chunk, for the queries and keys that are left.
 
     Args:
         mask: what the stock model passes to its layers: bool or additive float [B or 1, heads or 1, Q, K], a
             [B, K] mask of real keys (flash attention), or None: causal attention without padding.
         queries: the rows that are left of the chunk; None: all of its columns.
-        keys: the positions among the K that this layer holds, the chunk's own last.
+        keys: the positions among the K that this layer holds.
+        past: the position of the chunk's first column.
+        before: how many keys stand before the chunk's own.
         length: Q, the chunk's columns before any were dropped.
         attention: transformers' name of the attention implementation; it decides the form of a mask made from None.
 
@@ -28,18 +32,14 @@ def shorten_mask(mask: Tensor | None, queries: Rows | None, keys: Rows, length: 
             return None
         if "flash" in attention:
             return keys.valid
-        mask = _causal(keys, length if queries is None else queries.index.shape[1])
+        own = Rows.every(0, length, keys.index) if queries is None else queries
+        mask = keys.index[:, None, None, :] <= (own.index + past)[:, None, :, None]
     elif mask.ndim == 2:
         short = keys.gather(mask)
         return short if keys.valid is None else short * keys.valid.to(short.device, short.dtype)
     else:
         mask = _select(mask if queries is None else _select(mask, queries.index, 2), keys.index, 3)
-    return mask if keys.valid is None else _hide_fillers(mask, queries, keys.valid.to(mask.device))
-
-
-def _causal(keys: Rows, own: int) -> Tensor:
-    """bool [B, 1, Q, K]: keys at or before the query's position, the queries being the last `own` keys."""
-    return keys.index[:, None, None, :] <= keys.index[:, None, -own:, None]
+    return mask if keys.valid is None else _hide_fillers(mask, queries, keys.valid.to(mask.device), before)
 
 
 def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:
@@ -51,12 +51,11 @@ def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:
     return torch.stack([sample.index_select(dim - 1, columns) for sample, columns in zip(samples, index, strict=True)])
 
 
-def _hide_fillers(mask: Tensor, queries: Rows | None, valid_keys: Tensor) -> Tensor:
+def _hide_fillers(mask: Tensor, queries: Rows | None, valid_keys: Tensor, before: int) -> Tensor:
     hidden, visible = (False, True) if mask.dtype == torch.bool else (torch.finfo(mask.dtype).min, 0.0)
     mask = mask.masked_fill(~valid_keys[:, None, None, :], hidden)
     if queries is None or queries.valid is None:
         return mask
     count, keys = queries.index.shape[1], mask.shape[3]
-    itself = torch.eye(count, dtype=torch.bool, device=mask.device)
-    itself = torch.cat([itself.new_zeros(count, keys - count), itself], dim=1)
+    itself = torch.arange(keys, device=mask.device) == torch.arange(before, before + count, device=mask.device)[:, None]
     return mask.masked_fill(~queries.valid.to(mask.device)[:, None, :, None] & itself, visible)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from .errors import CacheError
 from .rows import Rows
@@ -66,6 +65,8 @@ class Memory:
         memory = self if past >= self.length else self._cropped(past)
         if memory is not self:
             memory.store(cache)
+        if static_length(cache) is not None:
+            return memory  # its layers count for themselves what they hold
         first, since = min(memory.held), past - memory.length
         if cache.layers[first].keys.shape[-2] != memory.held[first].index.shape[1] + since:
             for number, layer in enumerate(cache.layers):
@@ -97,14 +98,26 @@ class Memory:
                 "added to or taken from a cache that vision tokens were dropped from; start with a new cache"
             )
 
-    def keys(self, layer: int, past: int, chunk: int, rows: Rows | None) -> Rows | None:
-        """Positions that a layer holds after a chunk of `chunk` columns, shortened to `rows`; None: all of them."""
+    def count(self, layer: int, past: int) -> int:
+        """How many keys a layer holds, fillers included, of the cache's `past` positions."""
+        held = latest(self.held, layer)
+        return past if held is None else held.index.shape[1] + past - self.length
+
+    def keys(self, layer: int, past: int, chunk: int, rows: Rows | None, columns: int | None = None) -> Rows | None:
+        """Positions that a layer holds after a chunk of `chunk` columns, shortened to `rows`; None: all of them.
+
+        `columns`: those of a static cache's layer; behind what it holds stand the positions that will follow.
+        """
         before = latest(self.held, layer)
         if before is None and rows is None:
             return None
         like = before.index if before is not None else rows.index  # type: ignore[union-attr]
-        parts = [_every(0, past, like)] if before is None else [before, _every(self.length, past, like)]
-        parts.append(_every(past, past + chunk, like) if rows is None else Rows(rows.index + past, rows.valid))
+        parts = [Rows.every(0, past, like)] if before is None else [before, Rows.every(self.length, past, like)]
+        parts.append(Rows.every(past, past + chunk, like) if rows is None else Rows(rows.index + past, rows.valid))
+        if columns is not None:
+            free = columns - sum(part.index.shape[1] for part in parts)
+            later = Rows.every(past + chunk, past + chunk + free, like)
+            parts.append(Rows(later.index.clamp(max=columns - 1), later.index < columns))
         return _join([part for part in parts if part.index.shape[1]])
 
     def extended(self, past: int, chunk: int, kept: Mapping[int, Rows | None], vision_end: int) -> Memory:
@@ -126,10 +139,6 @@ def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:
     return by_layer[max(layers)] if layers else None
 
 
-def _every(start: int, stop: int, like: Tensor) -> Rows:
-    return Rows(torch.arange(start, stop, device=like.device).expand(like.shape[0], -1), None)
-
-
 def _join(parts: list[Rows]) -> Rows:
     if len(parts) == 1:
         return parts[0]
@@ -141,11 +150,17 @@ def _join(parts: list[Rows]) -> Rows:
     return Rows(index, torch.cat([part.to(device) for part in valid], dim=1))
 
 
+def static_length(cache: Any) -> int | None:
+    """Columns of each layer of a cache that was allocated once, such as StaticCache; None for one that grows."""
+    layers = getattr(cache, "layers", None)
+    return layers[0].max_cache_len if layers and getattr(layers[0], "is_compileable", False) else None
+
+
 def check_cache(cache: Any) -> None:
-    """Raise CacheError for a cache whose layers cannot hold different numbers of keys."""
+    """Raise CacheError for a cache that forgets old keys, whatever was dropped."""
     for layer in getattr(cache, "layers", ()):
-        if getattr(layer, "is_sliding", False) or getattr(layer, "is_compileable", False):
+        if getattr(layer, "is_sliding", False):
             raise CacheError(
-                f"{type(cache).__name__} with {type(layer).__name__}: dropping needs layers that grow as they are "
-                "filled; use a DynamicCache and a model without sliding windows; see README, 'Limits'"
+                f"{type(cache).__name__} with {type(layer).__name__}: dropping needs layers that keep what they were given; "
+                "use a model without sliding windows; see README, 'Limits'"
             )

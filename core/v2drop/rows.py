@@ -30,6 +30,11 @@ class Rows:
         ragged = min(counts) < length
         return cls(index, keep.gather(1, index) if ragged else None)
 
+    @classmethod
+    def every(cls, start: int, stop: int, like: Tensor) -> Rows:
+        """All columns from `start` to `stop`, for the samples of `like`, an index [B, Q], and on its device."""
+        return cls(torch.arange(start, stop, device=like.device).expand(like.shape[0], -1), None)
+
     def within(self, outer: Rows | None) -> Rows:
         """These rows, which index into `outer`'s rows, as rows of the original columns."""
         if outer is None:

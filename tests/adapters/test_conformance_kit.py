@@ -21,7 +21,7 @@ class Kit(AdapterConformance):
     adapter = Qwen2VLAdapter
     placeholders = (IMAGE, VIDEO)
     media_in_later_generate = False
-    cases = 30
+    cases = 60
 
     def build_model(self):
         return Qwen2VLForConditionalGeneration(tiny_config())

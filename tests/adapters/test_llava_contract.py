@@ -13,7 +13,8 @@ import torch
 import transformers
 from host_reads import HostReads
 from tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, StaticCache
+from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import flash_attention_mask
 
 import v2drop
@@ -161,9 +162,30 @@ def test_a_cache_that_was_reset_starts_afresh(model):
 
 
 @torch.no_grad()
-def test_caches_whose_layers_cannot_differ_are_refused(model):
-    with v2drop.attach(model, HALVES), pytest.raises(v2drop.CacheError, match="DynamicCache"):
-        model.generate(**inputs_for(1), cache_implementation="static", **GREEDY)
+def test_static_caches_work_in_forward_calls_and_over_turns(model):
+    inputs = inputs_for(2)
+    prompt, words = inputs["input_ids"].shape[1], torch.arange(3, 9)[None]
+    logits = []
+    for cache in (None, StaticCache(config=model.config.get_text_config(), max_cache_len=prompt + 10)):
+        with v2drop.attach(model, HALVES) as run:
+            first = model(**inputs, past_key_values=cache, use_cache=True)
+            second = model(words, past_key_values=first.past_key_values)
+            third = model(words[:, :1], past_key_values=first.past_key_values)
+        text = inputs["input_ids"] != IMAGE
+        logits.append([first.logits[text], second.logits, third.logits, torch.tensor(run.report.kv_bytes.dropped)])
+    for growing, static in zip(*logits, strict=True):
+        torch.testing.assert_close(growing, static, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_caches_of_sliding_windows_are_refused(model):
+    class Window(DynamicLayer):
+        is_sliding = True
+
+    cache = DynamicCache()
+    cache.layers = [Window() for _ in model.model.language_model.layers]
+    with v2drop.attach(model, HALVES), pytest.raises(v2drop.CacheError, match="without sliding windows"):
+        model(**inputs_for(1), past_key_values=cache)
 
 
 @torch.no_grad()

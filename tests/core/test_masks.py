@@ -18,39 +18,57 @@ EXPECTED = torch.tensor(
 
 
 def test_bool_masks_are_gathered_and_fillers_hidden():
-    assert torch.equal(shorten_mask(CAUSAL, QUERIES, QUERIES, 3, "sdpa"), EXPECTED)
+    assert torch.equal(shorten_mask(CAUSAL, QUERIES, QUERIES, 0, 0, 3, "sdpa"), EXPECTED)
 
 
 def test_additive_masks_are_gathered_and_fillers_hidden():
     least = torch.finfo(torch.float32).min
     stock = torch.zeros(2, 1, 3, 3).masked_fill(~CAUSAL, least)
-    short = shorten_mask(stock, QUERIES, QUERIES, 3, "eager")
+    short = shorten_mask(stock, QUERIES, QUERIES, 0, 0, 3, "eager")
     assert torch.equal(short == 0, EXPECTED)
     assert torch.equal(short == least, ~EXPECTED)
 
 
 def test_a_mask_is_made_only_where_rows_are_ragged():
     even = Rows(torch.tensor([[0, 2], [1, 2]]), None)
-    assert shorten_mask(None, even, even, 3, "sdpa") is None
-    made = shorten_mask(None, QUERIES, QUERIES, 3, "sdpa")
+    assert shorten_mask(None, even, even, 0, 0, 3, "sdpa") is None
+    made = shorten_mask(None, QUERIES, QUERIES, 0, 0, 3, "sdpa")
     seen_by_real = QUERIES.valid[:, None, :, None] & made
     assert torch.equal(seen_by_real, QUERIES.valid[:, None, :, None] & EXPECTED)
     assert made.any(-1).all()
 
 
 def test_flash_attention_gets_real_keys_as_two_dimensions():
-    assert torch.equal(shorten_mask(None, QUERIES, QUERIES, 3, "flash_attention_2"), QUERIES.valid)
+    assert torch.equal(shorten_mask(None, QUERIES, QUERIES, 0, 0, 3, "flash_attention_2"), QUERIES.valid)
     padding = torch.tensor([[1, 1, 1], [0, 1, 1]])
-    assert shorten_mask(padding, QUERIES, QUERIES, 3, "flash_attention_2").tolist() == [[1, 1, 0], [0, 1, 1]]
+    assert shorten_mask(padding, QUERIES, QUERIES, 0, 0, 3, "flash_attention_2").tolist() == [[1, 1, 0], [0, 1, 1]]
 
 
 def test_a_decode_step_sees_the_keys_that_a_layer_holds():
     keys = Rows(torch.tensor([[0, 2, 3], [0, 1, 3]]), torch.tensor([[True, True, True], [True, False, True]]))
     stock = torch.tensor([[[[True, True, True, True]]], [[[False, True, True, True]]]])
-    assert shorten_mask(stock, None, keys, 1, "sdpa").flatten(1).tolist() == [[True, True, True], [False, False, True]]
-    assert shorten_mask(None, None, keys, 1, "sdpa").flatten(1).tolist() == [[True, True, True], [True, False, True]]
+    assert shorten_mask(stock, None, keys, 3, 2, 1, "sdpa").flatten(1).tolist() == [
+        [True, True, True],
+        [False, False, True],
+    ]
+    assert shorten_mask(None, None, keys, 3, 2, 1, "sdpa").flatten(1).tolist() == [
+        [True, True, True],
+        [True, False, True],
+    ]
 
 
 def test_masks_with_a_head_dimension_keep_it():
     stock = CAUSAL.expand(2, 4, 3, 3)
-    assert torch.equal(shorten_mask(stock, QUERIES, QUERIES, 3, "sdpa"), EXPECTED.expand(2, 4, 3, 3))
+    assert torch.equal(shorten_mask(stock, QUERIES, QUERIES, 0, 0, 3, "sdpa"), EXPECTED.expand(2, 4, 3, 3))
+
+
+def test_a_static_cache_shows_its_chunk_in_the_middle_and_nothing_behind_it():
+    """Two positions held before, a chunk of two of which the second sample has one, and two columns that are still free."""
+    index = torch.tensor([[0, 1, 2, 3, 4, 5], [0, 1, 2, 2, 4, 5]])
+    keys = Rows(index, torch.tensor([[True] * 6, [True, True, True, False, True, True]]))
+    queries = Rows(torch.tensor([[0, 1], [0, 0]]), torch.tensor([[True, True], [True, False]]))
+    stock = torch.arange(6) <= torch.tensor([2, 3])[:, None]
+    short = shorten_mask(stock.expand(2, 1, 2, 6), queries, keys, 2, 2, 2, "sdpa")
+    assert short[0, 0].int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0]]
+    assert short[1, 0].int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0]]  # the filler sees itself at column 3
+    assert torch.equal(shorten_mask(None, queries, keys, 2, 2, 2, "sdpa"), short)

@@ -103,9 +103,18 @@ def test_an_emptied_cache_is_forgotten():
     assert Memory.of(cache).held == {}
 
 
-@pytest.mark.parametrize("mark", ["is_sliding", "is_compileable"])
-def test_caches_whose_layers_cannot_differ_are_refused(mark):
-    with pytest.raises(CacheError, match="DynamicCache"):
-        check_cache(SimpleNamespace(layers=[SimpleNamespace(**{mark: True})]))
-    check_cache(SimpleNamespace(layers=[SimpleNamespace(**{mark: False})]))
+def test_caches_that_forget_are_refused():
+    with pytest.raises(CacheError, match="without sliding windows"):
+        check_cache(SimpleNamespace(layers=[SimpleNamespace(is_sliding=True)]))
+    check_cache(SimpleNamespace(layers=[SimpleNamespace(is_sliding=False)]))
     check_cache(None)
+
+
+def test_behind_what_a_static_layer_holds_stand_the_positions_that_will_follow():
+    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5)
+    assert memory.keys(1, 5, 1, None, columns=8) is None
+    keys = memory.keys(2, 5, 1, None, columns=8)
+    assert keys.index.tolist() == [[0, 3, 4, 5, 6, 7, 7, 7]]
+    assert keys.valid.tolist() == [[True] * 6 + [False] * 2]
+    assert memory.count(1, 5) == 5
+    assert memory.count(2, 6) == 4

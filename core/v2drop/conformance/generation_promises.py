@@ -62,6 +62,22 @@ class GenerationPromises(TruthPromises):
             assert _starts_with(assisted, greedy)
 
     @torch.no_grad()
+    def test_a_static_cache_gives_what_a_growing_one_gives(self) -> None:
+        """So for ragged, padded batches, sdpa and eager attention."""
+        for attention in ("sdpa", "eager"):
+            model, inputs = self.model(attention), self.ending_in_text(2, 0, 1)
+            options = {**GREEDY, "return_dict_in_generate": True, "output_logits": True}
+            with attach(model, self.halves, adapter=self.adapter()) as run:
+                growing = model.generate(**inputs, **options)
+                kept = run.report.to_dict() if run.report else None
+                static = model.generate(**inputs, **options, cache_implementation="static")
+                assert run.report is not None
+                assert run.report.to_dict() == kept
+            assert torch.equal(static.sequences, growing.sequences)
+            for one, other in zip(static.logits, growing.logits, strict=True):
+                torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+    @torch.no_grad()
     def test_streamed_tokens_are_those_that_are_returned(self) -> None:
         """A streamer gets the prompt and then token for token."""
         streamed: list[Tensor] = []
