@@ -90,7 +90,10 @@ def write_video(frames: np.ndarray, target: Path | IO[bytes]) -> None:
 
 
 def compressed(frames: np.ndarray) -> np.ndarray:
-    """The frames as a video file gives them back, with what lossy compression does to them: the same shape, uint8."""
+    """The frames as a video file gives them back, with what lossy compression does to them: the same shape, uint8.
+
+    A few pixels differ from run to run: FFmpeg's scaler rounds by where its buffers lie in memory.
+    """
     file = io.BytesIO()
     write_video(frames, file)
     file.seek(0)
