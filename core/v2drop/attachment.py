@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .adapter import Adapter
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
 from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
+from .inputs import fit_mask, has_media, padding_of
 from .memory import Memory
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
@@ -179,20 +179,20 @@ class Attachment:
     ) -> ProgressiveDropper | None:
         """What drops the vision tokens of a chunk of `shape`; None where it holds none."""
         length = shape[1]
-        has_media = any(_given(inputs.get(name)) for name in self._adapter.media_inputs)
+        media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
         vision_mask: Tensor | None
         if assigned is not None:
-            vision_mask = _fit(assigned, *shape)
-        elif past and length == 1 and not has_media:
+            vision_mask = fit_mask(assigned, *shape)
+        elif past and length == 1 and not media:
             return None  # a decode step: a placeholder's id here was emitted by the model
         else:
             vision_mask = self._adapter.vision_mask(self._model, inputs)
         dropper = None
         if vision_mask is not None:
-            real = _padding(inputs.get("attention_mask"), past, length)
+            real = padding_of(inputs.get("attention_mask"), past, length)
             dropper = ProgressiveDropper(self.schedule, vision_mask, attention_mask=real, metric=self._metric)
         if dropper is None or not any(dropper.vision_counts):
-            if has_media:
+            if media:
                 raise VisionMaskError(
                     "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
                     "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
@@ -223,38 +223,3 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
 def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Some models hand their keyword arguments to the vision tower too, which has no use for a chunk."""
     return None if kwargs.pop(_CHUNK, None) is None else (args, kwargs)
-
-
-def _given(media: Any) -> bool:
-    """Whether an argument carries media: a tensor that is not empty, or a dict of features by modality."""
-    if isinstance(media, dict):
-        return any(value is not None for value in media.values())
-    return media is not None and len(media) > 0
-
-
-def _fit(mask: Tensor, batch: int, length: int) -> Tensor:
-    """The assigned vision mask, its rows repeated as generate() repeats samples for beams. Raises VisionMaskError."""
-    fits = isinstance(mask, Tensor) and mask.ndim == 2 and mask.shape[1] == length and mask.shape[0] > 0
-    if not fits or batch % mask.shape[0]:
-        found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise VisionMaskError(
-            f"vision_mask is {found} but the call has {batch} samples of {length} tokens: assign a bool tensor "
-            f"[{batch}, {length}]; see README, 'Limits'"
-        )
-    return mask.repeat_interleave(batch // mask.shape[0], dim=0)
-
-
-def _padding(attention_mask: Any, past: int, length: int) -> Tensor | None:
-    """The chunk's columns of a padding mask [B, past + S], or of what `generate` makes of one for a static cache.
-
-    That is a mask [B, 1, S, K], bool or additive, alone or by kind of layer; its last row shows every real token. None
-    where there is no mask to tell padding.
-    """
-    if isinstance(attention_mask, dict):
-        attention_mask = next(iter(attention_mask.values()), None)
-    if not isinstance(attention_mask, Tensor):
-        return None
-    if attention_mask.ndim == 2:
-        return attention_mask[:, -length:]
-    last = attention_mask[:, 0, -1, past : past + length]
-    return last if last.dtype == torch.bool else last == 0
