@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from .rows import Rows
 
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
 
 def shorten_mask(
-    mask: Tensor | None, queries: Rows | None, keys: Rows, past: int, before: int, length: int, attention: str
-) -> Tensor | None:
+    mask: Tensor | BlockMask | None,
+    queries: Rows | None,
+    keys: Rows,
+    past: int,
+    before: int,
+    length: int,
+    attention: str,
+) -> Tensor | BlockMask | None:
     """The stock attention mask of a chunk, for the queries and keys that are left.
 
     Args:
         mask: what the stock model passes to its layers: bool or additive float [B or 1, heads or 1, Q, K], a
-            [B, K] mask of real keys (flash attention), or None: causal attention without padding.
+            [B, K] mask of real keys (flash attention), a BlockMask (flex attention), or None: causal attention without padding.
         queries: the rows that are left of the chunk; None: all of its columns.
         keys: the positions among the K that this layer holds.
         past: the position of the chunk's first column.
@@ -27,6 +38,8 @@ def shorten_mask(
         The mask in the same form. No query attends to a filler, except a filler to itself, so that its softmax is
         never empty. None stays None unless there are fillers.
     """
+    if mask is not None and not isinstance(mask, Tensor):
+        return _shorten_block_mask(mask, queries, keys, before, length)
     if mask is None:
         if keys.valid is None:
             return None
@@ -40,6 +53,24 @@ def shorten_mask(
     else:
         mask = _select(mask if queries is None else _select(mask, queries.index, 2), keys.index, 3)
     return mask if keys.valid is None else _hide_fillers(mask, queries, keys.valid.to(mask.device), before)
+
+
+def _shorten_block_mask(mask: BlockMask, queries: Rows | None, keys: Rows, before: int, length: int) -> BlockMask:
+    """flex_attention's mask: a function of places, which is asked about the places where rows and keys stood."""
+    from torch.nn.attention.flex_attention import create_block_mask  # late: it takes half a second
+
+    def visible(sample: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        row = query if queries is None else queries.index[sample, query]
+        seen = mask.mask_mod(sample, head, row, keys.index[sample, key])
+        if keys.valid is not None:
+            seen = seen & keys.valid[sample, key]
+        if queries is not None and queries.valid is not None:
+            seen = seen | (~queries.valid[sample, query] & (key == query + before))
+        return seen
+
+    samples, held = keys.index.shape
+    rows = length if queries is None else queries.index.shape[1]
+    return create_block_mask(visible, samples, None, rows, held, device=str(keys.index.device))
 
 
 def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:
