@@ -52,13 +52,14 @@ class Chunk:
 
     def before_layer(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
         """Shorten a decoder layer's input [B, Q, H], and in place the keyword arguments that run over positions."""
+        self._cache = kwargs.get("past_key_values")
         if layer < len(self._queries_per_layer):
             return self._again(layer, hidden_states, kwargs)
         rows = None
         if self.dropper is not None:
             hidden_states = self.dropper.before_layer(layer, hidden_states)
             rows = self.dropper.rows
-            self._trace(layer, hidden_states, kwargs)
+            self._trace(layer, hidden_states)
         if layer in self._starts:
             held = latest(self._memory.held, layer)
             self._changed_at, self._ragged = layer, held is not None and held.valid is not None
@@ -87,12 +88,11 @@ class Chunk:
         return short
 
     def _shorten(self, layer: int, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
-        cache = kwargs.get("past_key_values")
-        columns = static_length(cache)
+        columns = static_length(self._cache)
         keys = self._memory.keys(layer, self._past, self._length, rows, columns)
         if keys is None:
             return {}
-        check_cache(cache)
+        check_cache(self._cache)
         attention, before = self._adapter.attention(self._model), self._memory.count(layer, self._past)
         mask = kwargs.get("attention_mask")
         mask = shorten_mask(mask, rows, keys, self._past, before, self._length, attention)
@@ -106,8 +106,7 @@ class Chunk:
             short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
         return short
 
-    def _trace(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> None:
-        self._cache = kwargs.get("past_key_values")
+    def _trace(self, layer: int, hidden_states: Tensor) -> None:
         self._element_size = hidden_states.element_size()
         before = self._memory.count(layer, self._past)
         self._queries_per_layer.append(hidden_states.shape[1])
@@ -137,10 +136,11 @@ class Chunk:
 
     def _restore_attention(self, layer: int, weights: Tensor) -> Tensor:
         rows = self._rows_of(layer)
-        keys = self._memory.keys(layer, self._past, self._length, rows)
+        columns = static_length(self._cache)
+        keys = self._memory.keys(layer, self._past, self._length, rows, columns)
         if keys is None:
             return weights
-        return restore_attention(weights, rows, keys, self._length, self._past + self._length)
+        return restore_attention(weights, rows, keys, self._length, columns or self._past + self._length)
 
     def _rows_of(self, layer: int) -> Rows | None:
         return None if self.dropper is None else latest(self.dropper.kept, layer)

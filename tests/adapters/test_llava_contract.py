@@ -178,6 +178,21 @@ def test_static_caches_work_in_forward_calls_and_over_turns(model):
 
 
 @torch.no_grad()
+def test_attentions_over_a_static_cache_run_over_all_of_its_columns():
+    eager, inputs = tiny_llava(attention="eager"), inputs_for(2)
+    columns = inputs["input_ids"].shape[1] + 5
+    cache = StaticCache(config=eager.config.get_text_config(), max_cache_len=columns)
+    with v2drop.attach(eager, HALVES):
+        first = eager(**inputs, past_key_values=cache, output_attentions=True)
+        second = eager(torch.tensor([[5, 6]]), past_key_values=cache, output_attentions=True)
+    vision = (inputs["input_ids"] == IMAGE)[0].nonzero().flatten()
+    for output, rows in ((first, inputs["input_ids"].shape[1]), (second, 2)):
+        assert [list(weights.shape[2:]) for weights in output.attentions] == [[rows, columns]] * 6
+        torch.testing.assert_close(output.attentions[-1][0, :, -1].sum(-1), torch.ones(4))
+        assert (output.attentions[-1][0, :, -1, vision] == 0).all()
+
+
+@torch.no_grad()
 def test_caches_of_sliding_windows_are_refused(model):
     class Window(DynamicLayer):
         is_sliding = True
