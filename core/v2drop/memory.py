@@ -67,13 +67,11 @@ class Memory:
             memory.store(cache)
         if static_length(cache) is not None:
             return memory  # its layers count for themselves what they hold
-        first, since = min(memory.held), past - memory.length
-        if cache.layers[first].keys.shape[-2] != memory.held[first].index.shape[1] + since:
-            for number, layer in enumerate(cache.layers):
-                held = latest(memory.held, number)
-                if held is not None:
-                    length = held.index.shape[1] + since
-                    layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
+        first = min(memory.held)
+        if cache.layers[first].keys.shape[-2] != memory.count(first, past):
+            for number, layer in enumerate(cache.layers[first:], start=first):
+                length = memory.count(number, past)
+                layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
         return memory
 
     def _cropped(self, past: int) -> Memory:

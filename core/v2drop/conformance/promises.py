@@ -123,9 +123,8 @@ class AdapterConformance(GenerationPromises, InputPromises):
             length = turn["input_ids"].shape[1]
             asked = {"output_hidden_states": True, "output_attentions": True, "use_cache": True, **options}
             output = model(**turn, past_key_values=cache, **asked)
-            tuples = [
-                value for value in (output.values() if hasattr(output, "values") else output) if type(value) is tuple
-            ]
+            values = list(output if isinstance(output, tuple) else output.values())
+            tuples = [value for value in values if type(value) is tuple]
             hidden, attentions = (next(v for v in tuples if v[0].ndim == ndim) for ndim in (3, 4))
             assert [list(each.shape[:2]) for each in hidden] == [[1, length]] * (self.depth + 1)
             assert [list(each.shape[2:]) for each in attentions] == [[length, past + length]] * self.depth
@@ -134,9 +133,7 @@ class AdapterConformance(GenerationPromises, InputPromises):
                 torch.testing.assert_close(weights.sum(-1)[0, :, text], torch.ones_like(weights[0, :, text, 0]))
             dropped = (attentions[-1][0].sum((0, 1)) == 0).nonzero()
             assert set(self.is_vision(inputs)[0].nonzero().flatten().tolist()) <= set(dropped.flatten().tolist())
-            cache = next(
-                v for v in (output.values() if hasattr(output, "values") else output) if hasattr(v, "get_seq_length")
-            )
+            cache = next(value for value in values if hasattr(value, "get_seq_length"))
             past = length
 
     @torch.no_grad()
