@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from .adapter import Adapter
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
 from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
 from .inputs import fit_mask, has_media, padding_of
-from .memory import Memory
+from .memory import Memory, static_length
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
 from .schedule import READ_ON, Schedule
@@ -108,15 +110,22 @@ class Attachment:
         self._depth = len(layers)
         self._dimensions = adapter.dimensions(model)
         self._arguments = list(inspect.signature(inner.forward).parameters)
-        self._hooks = [
-            inner.register_forward_pre_hook(self._before_model, with_kwargs=True),
-            inner.register_forward_hook(self._after_model, with_kwargs=True),
-        ]
+        self._hooks: list[RemovableHandle] = []
+        self._forwards: list[tuple[nn.Module, Any]] = []
+        self._hook(inner, self._before_model)
+        self._hooks.append(inner.register_forward_hook(self._after_model, with_kwargs=True))
         for part in inner.children():
             if not any(module is layers[0] for module in part.modules()):
-                self._hooks.append(part.register_forward_pre_hook(_outside_layers, with_kwargs=True))
+                self._hook(part, _outside_layers)
         for layer, module in enumerate(layers):
-            self._hooks.append(module.register_forward_pre_hook(partial(_before_layer, layer), with_kwargs=True))
+            self._hook(module, partial(_before_layer, layer))
+
+    def _hook(self, module: nn.Module, before: Callable[..., Any]) -> None:
+        self._hooks.append(module.register_forward_pre_hook(before, with_kwargs=True))
+        # code that torch.compile made of a module without hooks is used on with hooks, unless `forward` became its own
+        if "forward" not in vars(module):
+            self._forwards.append((module, module.forward))
+            vars(module)["forward"] = module.forward
 
     def __enter__(self) -> Attachment:
         if not self._hooks:
@@ -133,7 +142,11 @@ class Attachment:
         """Restore the model. Calling it again does nothing."""
         for hook in self._hooks:
             hook.remove()
+        for module, forward in self._forwards:
+            if vars(module).get("forward") == forward:
+                del vars(module)["forward"]
         self._hooks.clear()
+        self._forwards.clear()
 
     @property
     def report(self) -> DropReport | None:
@@ -165,32 +178,31 @@ class Attachment:
         if given is None:
             return None  # the stock model says what is missing
         batch, length = given.shape[:2]
-        past = int(cache.get_seq_length()) if cache is not None else 0
-        if not past:
-            Memory.forget(cache)
-        memory = Memory.of(cache).follow(cache, past, batch)
-        dropper = self._start_dropping(inputs, assigned, given.shape[:2], past)
+        media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
+        step = length == 1 and not media and assigned is None
+        if step and torch.compiler.is_compiling() and static_length(cache) is not None:
+            # asking how far the cache is filled would break the graph; such a cache cannot be cropped
+            past, dropper, memory = None, None, Memory.of(cache)
+        else:
+            past = int(cache.get_seq_length()) if cache is not None else 0
+            if not past:
+                Memory.forget(cache)
+            memory = Memory.of(cache).follow(cache, past, batch)
+            # a decode step holds none: a placeholder's id in it was emitted by the model
+            dropper = None if step and past else self._start_dropping(inputs, assigned, given.shape[:2], past, media)
         if dropper is None and not memory.held:
             return None
         return Chunk(self._model, self._adapter, dropper, memory, past, length, self._depth)
 
     def _start_dropping(
-        self, inputs: Mapping[str, Any], assigned: Tensor | None, shape: tuple[int, int], past: int
+        self, inputs: Mapping[str, Any], assigned: Tensor | None, shape: tuple[int, int], past: int, media: bool
     ) -> ProgressiveDropper | None:
-        """What drops the vision tokens of a chunk of `shape`; None where it holds none."""
-        length = shape[1]
-        media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
-        vision_mask: Tensor | None
-        if assigned is not None:
-            vision_mask = fit_mask(assigned, *shape)
-        elif past and length == 1 and not media:
-            return None  # a decode step: a placeholder's id here was emitted by the model
-        else:
-            vision_mask = self._adapter.vision_mask(self._model, inputs)
+        """What drops the vision tokens of a chunk of `shape`, with `media` or not; None where it holds none."""
+        found = self._adapter.vision_mask(self._model, inputs) if assigned is None else fit_mask(assigned, *shape)
         dropper = None
-        if vision_mask is not None:
-            real = padding_of(inputs.get("attention_mask"), past, length)
-            dropper = ProgressiveDropper(self.schedule, vision_mask, attention_mask=real, metric=self._metric)
+        if found is not None:
+            real = padding_of(inputs.get("attention_mask"), past, shape[1])
+            dropper = ProgressiveDropper(self.schedule, found, attention_mask=real, metric=self._metric)
         if dropper is None or not any(dropper.vision_counts):
             if media:
                 raise VisionMaskError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .adapter import Adapter
@@ -23,7 +22,7 @@ class Chunk:
     Args:
         dropper: what drops vision tokens; None in a chunk without any.
         memory: what earlier chunks left in the cache.
-        past: positions that the cache holds.
+        past: positions that the cache holds; None in a compiled step over a static cache, which does without.
         length: columns of this chunk.
         num_layers: decoder layers of the model.
     """
@@ -34,7 +33,7 @@ class Chunk:
         adapter: Adapter,
         dropper: ProgressiveDropper | None,
         memory: Memory,
-        past: int,
+        past: int | None,
         length: int,
         num_layers: int,
     ) -> None:
@@ -93,22 +92,24 @@ class Chunk:
         if keys is None:
             return {}
         check_cache(self._cache)
-        attention, before = self._adapter.attention(self._model), self._memory.count(layer, self._past)
+        attention, missing = self._adapter.attention(self._model), self._memory.missing(layer)
+        before = None if self._past is None else self._past - missing
         mask = kwargs.get("attention_mask")
         mask = shorten_mask(mask, rows, keys, self._past, before, self._length, attention)
         short: dict[str, Any] = {"attention_mask": mask}
         if rows is not None:
             short |= self._adapter.gather_rotary(kwargs, rows.index)
         if columns is not None and kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
-            device, count = kwargs["cache_position"].device, self._length if rows is None else rows.index.shape[1]
-            short["cache_position"] = torch.arange(before, before + count, device=device)
+            count = self._length if rows is None else rows.index.shape[1]
+            short["cache_position"] = kwargs["cache_position"][:count] - missing
         if "flash" in attention:
             short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
         return short
 
     def _trace(self, layer: int, hidden_states: Tensor) -> None:
         self._element_size = hidden_states.element_size()
-        before = self._memory.count(layer, self._past)
+        assert self._past is not None
+        before = self._past - self._memory.missing(layer)
         self._queries_per_layer.append(hidden_states.shape[1])
         self._keys_per_layer.append(before + hidden_states.shape[1])
 
@@ -126,8 +127,9 @@ class Chunk:
                 "keyword arguments on to its decoder layers, each running once; see CONTRIBUTING.md"
             )
         if self._cache is not None and self.dropper.rows is not None:
-            kept, vision_end = self.dropper.kept, self.dropper.vision_end
-            self._memory.extended(self._past, self._length, kept, vision_end).store(self._cache)
+            assert self._past is not None
+            kept, vision_end, columns = self.dropper.kept, self.dropper.vision_end, static_length(self._cache)
+            self._memory.extended(self._past, self._length, kept, vision_end, columns).store(self._cache)
         return restore_output(output, self._restore_hidden, self._restore_attention, self._num_layers)
 
     def _restore_hidden(self, layers: int, hidden_states: Tensor) -> Tensor:
@@ -140,7 +142,8 @@ class Chunk:
         keys = self._memory.keys(layer, self._past, self._length, rows, columns)
         if keys is None:
             return weights
-        return restore_attention(weights, rows, keys, self._length, columns or self._past + self._length)
+        total = columns or (self._past or 0) + self._length
+        return restore_attention(weights, rows, keys, self._length, total)
 
     def _rows_of(self, layer: int) -> Rows | None:
         return None if self.dropper is None else latest(self.dropper.kept, layer)
@@ -148,6 +151,7 @@ class Chunk:
     def trace(self) -> ChunkTrace:
         """What the report is built from. Only for a chunk with vision tokens."""
         assert self.dropper is not None
+        assert self._past is not None
         return ChunkTrace(
             vision_mask=self.dropper.vision_mask,
             kept=self.dropper.kept,

@@ -17,8 +17,8 @@ def shorten_mask(
     mask: Tensor | BlockMask | None,
     queries: Rows | None,
     keys: Rows,
-    past: int,
-    before: int,
+    past: int | None,
+    before: int | None,
     length: int,
     attention: str,
 ) -> Tensor | BlockMask | None:
@@ -29,7 +29,8 @@ def shorten_mask(
             [B, K] mask of real keys (flash attention), a BlockMask (flex attention), or None: causal attention without padding.
         queries: the rows that are left of the chunk; None: all of its columns.
         keys: the positions among the K that this layer holds.
-        past: the position of the chunk's first column.
+        past: the position of the chunk's first column. It and `before` may be None where no column was dropped, if
+            there is a mask.
         before: how many keys stand before the chunk's own.
         length: Q, the chunk's columns before any were dropped.
         attention: transformers' name of the attention implementation; it decides the form of a mask made from None.
@@ -45,6 +46,7 @@ def shorten_mask(
             return None
         if "flash" in attention:
             return keys.valid
+        assert past is not None
         own = Rows.every(0, length, keys.index) if queries is None else queries
         mask = keys.index[:, None, None, :] <= (own.index + past)[:, None, :, None]
     elif mask.ndim == 2:
@@ -55,7 +57,9 @@ def shorten_mask(
     return mask if keys.valid is None else _hide_fillers(mask, queries, keys.valid.to(mask.device), before)
 
 
-def _shorten_block_mask(mask: BlockMask, queries: Rows | None, keys: Rows, before: int, length: int) -> BlockMask:
+def _shorten_block_mask(
+    mask: BlockMask, queries: Rows | None, keys: Rows, before: int | None, length: int
+) -> BlockMask:
     """flex_attention's mask: a function of places, which is asked about the places where rows and keys stood."""
     from torch.nn.attention.flex_attention import create_block_mask  # late: it takes half a second
 
@@ -65,7 +69,7 @@ def _shorten_block_mask(mask: BlockMask, queries: Rows | None, keys: Rows, befor
         if keys.valid is not None:
             seen = seen & keys.valid[sample, key]
         if queries is not None and queries.valid is not None:
-            seen = seen | (~queries.valid[sample, query] & (key == query + before))
+            seen = seen | (~queries.valid[sample, query] & (key - query == before))
         return seen
 
     samples, held = keys.index.shape
@@ -82,11 +86,12 @@ def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:
     return torch.stack([sample.index_select(dim - 1, columns) for sample, columns in zip(samples, index, strict=True)])
 
 
-def _hide_fillers(mask: Tensor, queries: Rows | None, valid_keys: Tensor, before: int) -> Tensor:
+def _hide_fillers(mask: Tensor, queries: Rows | None, valid_keys: Tensor, before: int | None) -> Tensor:
     hidden, visible = (False, True) if mask.dtype == torch.bool else (torch.finfo(mask.dtype).min, 0.0)
     mask = mask.masked_fill(~valid_keys[:, None, None, :], hidden)
     if queries is None or queries.valid is None:
         return mask
+    assert before is not None
     count, keys = queries.index.shape[1], mask.shape[3]
     itself = torch.arange(keys, device=mask.device) == torch.arange(before, before + count, device=mask.device)[:, None]
     return mask.masked_fill(~queries.valid.to(mask.device)[:, None, :, None] & itself, visible)

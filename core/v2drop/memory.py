@@ -29,11 +29,14 @@ class Memory:
         length: how many positions are described.
         held: by the first layer that it is true of, the positions that layers hold; earlier layers hold all.
         vision_end: the position after the last vision token, the shortest that the cache may be cropped to.
+        columns: of a cache that was allocated once, by the first layer that it is true of, the positions that columns
+            of layers stand for, those not yet filled too. It stays the same however far the cache is filled.
     """
 
     length: int = 0
     held: Mapping[int, Rows] = field(default_factory=dict)
     vision_end: int = 0
+    columns: Mapping[int, Rows] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cache: Any) -> Memory:
@@ -68,9 +71,9 @@ class Memory:
         if static_length(cache) is not None:
             return memory  # its layers count for themselves what they hold
         first = min(memory.held)
-        if cache.layers[first].keys.shape[-2] != memory.count(first, past):
+        if cache.layers[first].keys.shape[-2] != past - memory.missing(first):
             for number, layer in enumerate(cache.layers[first:], start=first):
-                length = memory.count(number, past)
+                length = past - memory.missing(number)
                 layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
         return memory
 
@@ -96,19 +99,25 @@ class Memory:
                 "added to or taken from a cache that vision tokens were dropped from; start with a new cache"
             )
 
-    def count(self, layer: int, past: int) -> int:
-        """How many keys a layer holds, fillers included, of the cache's `past` positions."""
+    def missing(self, layer: int) -> int:
+        """How many fewer keys than positions a layer holds; fillers are counted as keys."""
         held = latest(self.held, layer)
-        return past if held is None else held.index.shape[1] + past - self.length
+        return 0 if held is None else self.length - held.index.shape[1]
 
-    def keys(self, layer: int, past: int, chunk: int, rows: Rows | None, columns: int | None = None) -> Rows | None:
+    def keys(
+        self, layer: int, past: int | None, chunk: int, rows: Rows | None, columns: int | None = None
+    ) -> Rows | None:
         """Positions that a layer holds after a chunk of `chunk` columns, shortened to `rows`; None: all of them.
 
-        `columns`: those of a static cache's layer; behind what it holds stand the positions that will follow.
+        `columns`: those of a static cache's layer; behind what it holds stand the positions that will follow. Where a
+        chunk is not shortened, `past` need not be known for such a cache.
         """
+        if columns is not None and rows is None:
+            return latest(self.columns, layer)
         before = latest(self.held, layer)
         if before is None and rows is None:
             return None
+        assert past is not None
         like = before.index if before is not None else rows.index  # type: ignore[union-attr]
         parts = [Rows.every(0, past, like)] if before is None else [before, Rows.every(self.length, past, like)]
         parts.append(Rows.every(past, past + chunk, like) if rows is None else Rows(rows.index + past, rows.valid))
@@ -118,17 +127,20 @@ class Memory:
             parts.append(Rows(later.index.clamp(max=columns - 1), later.index < columns))
         return _join([part for part in parts if part.index.shape[1]])
 
-    def extended(self, past: int, chunk: int, kept: Mapping[int, Rows | None], vision_end: int) -> Memory:
+    def extended(
+        self, past: int, chunk: int, kept: Mapping[int, Rows | None], vision_end: int, columns: int | None = None
+    ) -> Memory:
         """This memory after a chunk of `chunk` columns behind `past` positions, shortened at each stage as in `kept`.
 
-        `vision_end` is the column after the chunk's last vision token.
+        `vision_end` is the column after the chunk's last vision token, `columns` those of a static cache.
         """
-        held = {}
-        for layer in sorted({*self.held, *kept}):
-            keys = self.keys(layer, past, chunk, latest(kept, layer))
-            if keys is not None:
-                held[layer] = keys
-        return Memory(past + chunk, held, past + vision_end)
+
+        def after(columns: int | None) -> dict[int, Rows]:
+            layers = sorted({*self.held, *kept})
+            keys = {layer: self.keys(layer, past, chunk, latest(kept, layer), columns) for layer in layers}
+            return {layer: rows for layer, rows in keys.items() if rows is not None}
+
+        return Memory(past + chunk, after(None), past + vision_end, after(columns) if columns is not None else {})
 
 
 def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:

@@ -111,10 +111,10 @@ def test_caches_that_forget_are_refused():
 
 
 def test_behind_what_a_static_layer_holds_stand_the_positions_that_will_follow():
-    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5)
+    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5, columns=8)
     assert memory.keys(1, 5, 1, None, columns=8) is None
-    keys = memory.keys(2, 5, 1, None, columns=8)
+    keys = memory.keys(2, None, 1, None, columns=8)
     assert keys.index.tolist() == [[0, 3, 4, 5, 6, 7, 7, 7]]
     assert keys.valid.tolist() == [[True] * 6 + [False] * 2]
-    assert memory.count(1, 5) == 5
-    assert memory.count(2, 6) == 4
+    assert memory.missing(1) == 0
+    assert memory.missing(2) == 2

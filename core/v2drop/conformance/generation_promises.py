@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -76,6 +78,32 @@ class GenerationPromises(TruthPromises):
             assert torch.equal(static.sequences, growing.sequences)
             for one, other in zip(static.logits, growing.logits, strict=True):
                 torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+    @torch.no_grad()
+    def test_a_compiled_step_serves_every_step(self) -> None:
+        """Decode steps compiled over a static cache give the same tokens, and are compiled as often as the stock model's.
+
+        So where the model was compiled before it was attached to, and after it was detached from.
+        """
+        model, inputs = copy.deepcopy(self.model()), self.ending_in_text(1, 0, 2)
+        graphs: list[object] = []
+
+        def count(graph: Any, _: object) -> Any:
+            graphs.append(graph)
+            return graph.forward
+
+        # no import of transformers: the core serves models without it too
+        settings = inspect.getmodule(type(model.generation_config)).CompileConfig(backend=count, mode=None)  # type: ignore[union-attr]
+        settings._compile_all_devices = True  # on CPUs it is off
+        compiled = {"cache_implementation": "static", "compile_config": settings}
+        made = []
+        for attached in (False, True, False):
+            with attach(model, self.halves, adapter=self.adapter()) if attached else nullcontext():
+                wanted = model.generate(**inputs, **GREEDY)
+                graphs.clear()
+                assert torch.equal(model.generate(**inputs, **GREEDY, **compiled), wanted)
+            made.append(len(graphs))
+        assert made[0] == made[1], f"{made[1]} graphs were compiled, for the stock model {made[0]}"
 
     @torch.no_grad()
     def test_streamed_tokens_are_those_that_are_returned(self) -> None:
