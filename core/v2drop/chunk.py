@@ -12,6 +12,7 @@ from .errors import UnsupportedModelError
 from .masks import shorten_mask
 from .memory import Memory, check_cache, latest, static_length
 from .outputs import restore_attention, restore_output
+from .packing import shorten_seams
 from .report import ChunkTrace
 from .rows import Rows
 
@@ -99,11 +100,11 @@ class Chunk:
         short: dict[str, Any] = {"attention_mask": mask}
         if rows is not None:
             short |= self._adapter.gather_rotary(kwargs, rows.index)
+            if "flash" in attention:
+                short |= shorten_seams(kwargs, rows)
         if columns is not None and kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
             count = self._length if rows is None else rows.index.shape[1]
             short["cache_position"] = kwargs["cache_position"][:count] - missing
-        if "flash" in attention:
-            short["position_ids"] = None  # transformers takes gaps in them for the seams of packed sequences
         return short
 
     def _trace(self, layer: int, hidden_states: Tensor) -> None:

@@ -32,8 +32,8 @@ def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
 def padding_of(attention_mask: Any, past: int, length: int) -> Tensor | None:
     """The chunk's columns of a padding mask [B, past + S], or of what `generate` makes of one for a static cache.
 
-    That is a mask [B, 1, S, K], bool or additive, alone or by kind of layer; its last row shows every real token. None
-    where there is no mask to tell padding.
+    That is a mask [B, 1, S, K], bool or additive, alone or by kind of layer; what no row sees is padding. (The last row
+    alone does not tell: in packed sequences it sees its own.) None where there is no mask to tell padding.
     """
     if isinstance(attention_mask, dict):
         attention_mask = next(iter(attention_mask.values()), None)
@@ -41,5 +41,5 @@ def padding_of(attention_mask: Any, past: int, length: int) -> Tensor | None:
         return None
     if attention_mask.ndim == 2:
         return attention_mask[:, -length:]
-    last = attention_mask[:, 0, -1, past : past + length]
-    return last if last.dtype == torch.bool else last == 0
+    seen = attention_mask[:, 0, :, past : past + length]
+    return (seen if seen.dtype == torch.bool else seen == 0).any(1)

@@ -13,9 +13,8 @@ import torch
 import transformers
 from host_reads import HostReads
 from tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, StaticCache
+from transformers import DynamicCache, StaticCache
 from transformers.cache_utils import DynamicLayer
-from transformers.masking_utils import flash_attention_mask
 
 import v2drop
 from v2drop_llava import LlavaAdapter
@@ -201,41 +200,6 @@ def test_caches_of_sliding_windows_are_refused(model):
     cache.layers = [Window() for _ in model.model.language_model.layers]
     with v2drop.attach(model, HALVES), pytest.raises(v2drop.CacheError, match="without sliding windows"):
         model(**inputs_for(1), past_key_values=cache)
-
-
-@torch.no_grad()
-def test_flash_attentions_contract_holds(model):
-    """A stand-in with flash_attention_2's contract: a mask of real keys or None, causal to the bottom right."""
-
-    def flash(module, query, key, value, attention_mask, scaling, **kwargs):
-        assert attention_mask is None or attention_mask.ndim == 2
-        positions = kwargs.get("position_ids")  # in a batch of 1, transformers takes gaps for packed sequences
-        assert positions is None or len(query) > 1 or (positions.diff() == 1).all()
-        queries, keys = query.shape[2], key.shape[2]
-        visible = torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)[None]
-        if attention_mask is not None:
-            visible = visible & attention_mask[:, None, :keys].bool()
-        visible = visible | torch.eye(queries, keys, dtype=torch.bool).roll(keys - queries, dims=1)
-        key, value = (part.repeat_interleave(module.num_key_value_groups, dim=1) for part in (key, value))
-        weights = (query @ key.transpose(2, 3) * scaling).masked_fill(~visible[:, None], -torch.inf).softmax(-1)
-        return (weights @ value).transpose(1, 2), None
-
-    AttentionInterface.register("flash_stand_in", flash)
-    AttentionMaskInterface.register("flash_stand_in", flash_attention_mask)
-    stand_in = copy.deepcopy(model)
-    stand_in.set_attn_implementation({"text_config": "flash_stand_in"})
-    for pictures in ((1,), (2, 0, 1)):
-        inputs = inputs_for(*pictures)
-        later = inputs_for(*[1] * len(pictures), seed=5)
-        results = []
-        for each in (stand_in, model):
-            with v2drop.attach(each, HALVES):
-                first = each.generate(**inputs, **GREEDY, return_dict_in_generate=True)
-                new = torch.cat([first.sequences, later["input_ids"]], dim=1)
-                old = torch.cat([inputs["attention_mask"], torch.ones(len(pictures), 6, dtype=torch.long)], dim=1)
-                turn = {**later, "input_ids": new, "attention_mask": torch.cat([old, later["attention_mask"]], dim=1)}
-                results.append(each.generate(**turn, **GREEDY, past_key_values=first.past_key_values))
-        assert torch.equal(*results)
 
 
 @torch.no_grad()

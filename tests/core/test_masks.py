@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from v2drop import Rows
+from v2drop.inputs import padding_of
 from v2drop.masks import shorten_mask
 
 QUERIES = Rows(torch.tensor([[0, 2, 1], [0, 1, 2]]), torch.tensor([[True, True, False], [True, True, True]]))
@@ -72,3 +73,15 @@ def test_a_static_cache_shows_its_chunk_in_the_middle_and_nothing_behind_it():
     assert short[0, 0].int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0]]
     assert short[1, 0].int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0]]  # the filler sees itself at column 3
     assert torch.equal(shorten_mask(None, queries, keys, 2, 2, 2, "sdpa"), short)
+
+
+def test_padding_is_what_no_row_sees():
+    """In packed sequences the last row sees its own sequence alone; the others are no padding for that."""
+    packed = torch.block_diag(torch.ones(2, 2), torch.ones(3, 3)).bool().tril()
+    padded = torch.nn.functional.pad(packed, (1, 0, 1, 0))[None, None]
+    real = [[False, True, True, True, True, True]]
+    assert padding_of(padded, 0, 6).tolist() == real
+    assert padding_of(torch.zeros(1, 1, 6, 6).masked_fill(~padded, -1e9), 0, 6).tolist() == real
+    assert padding_of({"full_attention": padded}, 0, 6).tolist() == real
+    assert padding_of(torch.tensor([[1, 1, 0, 1, 1]]), 2, 3).tolist() == [[0, 1, 1]]
+    assert padding_of(None, 0, 6) is None

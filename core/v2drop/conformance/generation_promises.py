@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -32,7 +31,7 @@ class GenerationPromises(TruthPromises):
 
     def test_truth_where_the_prompt_is_taken_in_chunks(self) -> None:
         """So with prefill_chunk_size, where the stock model can: each chunk's vision tokens compete with each other."""
-        if hasattr(self.model(), "_expand_multimodal_outputs"):  # transformers 5.0 cannot split pictures
+        if not self.is_transformers_5_0:  # it cannot split pictures
             self._hold(9500, 0.1, partial(generate, prefill_chunk_size=9), left=True)
 
     def test_prompt_lookup_gives_what_greedy_generation_gives(self) -> None:
@@ -92,8 +91,7 @@ class GenerationPromises(TruthPromises):
             graphs.append(graph)
             return graph.forward
 
-        # no import of transformers: the core serves models without it too
-        settings = inspect.getmodule(type(model.generation_config)).CompileConfig(backend=count, mode=None)  # type: ignore[union-attr]
+        settings = self.library.CompileConfig(backend=count, mode=None)
         settings._compile_all_devices = True  # on CPUs it is off
         compiled = {"cache_implementation": "static", "compile_config": settings}
         made = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from ..attachment import Attachment, attach
 from ..registry import get_adapter
 from ..report import DropReport
 from ..schedule import Schedule
-from .generation_promises import GREEDY, GenerationPromises
+from .fault_promises import FaultPromises
+from .generation_promises import GREEDY
 from .input_promises import InputPromises
 from .samples import Inputs, collate
 from .truth import MaskingTruth
@@ -23,7 +24,7 @@ def report_of(run: Attachment) -> DropReport:
     return run.report
 
 
-class AdapterConformance(GenerationPromises, InputPromises):
+class AdapterConformance(FaultPromises, InputPromises):
     """Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`)."""
 
     @torch.no_grad()
@@ -205,7 +206,7 @@ class AdapterConformance(GenerationPromises, InputPromises):
         stock, hooks = model(**inputs).logits, self._hooks(model)
         with attach(model, self.halves, adapter=self.adapter()) as run:
             dropped = model(**inputs).logits
-            self._fail_in_a_layer(model, inputs)
+            self._fail_in_a_layer(model, inputs, layer=self.depth // 2)
             assert torch.equal(model(**inputs).logits, dropped), "the call after a failed one is wrong"
         assert self._hooks(model) == hooks
         assert torch.equal(model(**inputs).logits, stock)
@@ -216,16 +217,3 @@ class AdapterConformance(GenerationPromises, InputPromises):
     def _hooks(model: Any) -> list[object]:
         modules = list(model.modules())
         return [h for m in modules for hooks in (m._forward_hooks, m._forward_pre_hooks) for h in hooks.values()]
-
-    def _fail_in_a_layer(self, model: Any, inputs: Inputs) -> None:
-        def interrupt(*_: object) -> NoReturn:
-            raise KeyboardInterrupt
-
-        handle = self.adapter().decoder_layers(model)[self.depth // 2].register_forward_pre_hook(interrupt)
-        try:
-            model(**inputs)
-        except KeyboardInterrupt:
-            return
-        finally:
-            handle.remove()
-        raise AssertionError("the layer did not run")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -85,6 +87,21 @@ class Subject:
         """As `batch`, no sample ending in a vision token: such a one stays while it is the last, and goes afterwards."""
         batches = (self.batch(*media, seed=1000 * seed + attempt) for attempt in range(100))
         return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -1].any())
+
+    @property
+    def library(self) -> Any:
+        """transformers, met through the model: the core does without it."""
+        return sys.modules[type(self.model()).__module__.partition(".")[0]]
+
+    @property
+    def is_transformers_5_0(self) -> bool:
+        """Whether stock models are those of transformers 5.0, which can less; what is skipped for it says what."""
+        return str(self.library.__version__).startswith("5.0.")
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """Names of the inner model's arguments."""
+        return list(inspect.signature(self.adapter().inner_model(self.model()).forward).parameters)
 
     @property
     def halves(self) -> Schedule:

@@ -90,6 +90,11 @@ class MaskingTruth:
         length, total = hidden.shape[1], self.real.shape[1]
         query = torch.arange(self.past, total)[:, None]
         visible = (torch.arange(total)[None, :] <= query)[None] & self.real[:, None, :]
+        stock = kwargs.get("attention_mask")
+        if (
+            isinstance(stock, Tensor) and stock.ndim == 4 and stock.shape[-1] == total
+        ):  # packed sequences are told by it
+            visible = visible & (stock if stock.dtype == torch.bool else stock == 0)[:, 0]
         for layer, gone in self.gone.items():
             if layer <= number:
                 assert gone is not None

@@ -1,0 +1,166 @@
+"""The less usual forms of a call: precomputed features, positions of one's own, packed sequences, losses, flash attention."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from unittest import SkipTest
+
+import torch
+from torch import Tensor
+
+from ..attachment import attach
+from .cases import generate, random_case
+from .flash_stand_in import flash_stand_in
+from .generation_promises import GREEDY, GenerationPromises
+from .samples import Inputs, collate
+from .truth import MaskingTruth
+
+
+class CallPromises(GenerationPromises):
+    """What may be passed to a call beside token ids, pictures and a padding mask, and what it gives beside logits."""
+
+    @torch.no_grad()
+    def test_precomputed_features_are_media(self) -> None:
+        """So with `mm_encoder_outputs` in place of pixels, where the stock model takes them: the same kept, the same logits."""
+        model, inputs = self.model(), self.batch(1, 0, 2)
+        if "mm_encoder_outputs" not in self.arguments:
+            raise SkipTest("the stock model takes none in this release of transformers")
+        features = self._seen_by(
+            self.adapter().inner_model(model), "mm_encoder_outputs", partial(model.generate, **inputs)
+        )
+        pixels = [name for name in inputs if name.startswith("pixel_values")]
+        without = {name: value for name, value in inputs.items() if name not in pixels}
+        with attach(model, self.halves, adapter=self.adapter()) as run:
+            found = model(**without, mm_encoder_outputs=features).logits
+            assert run.report is not None, "mm_encoder_outputs are not among Adapter.media_inputs"
+            kept = run.report.to_dict()
+            wanted = model(**inputs).logits
+            assert run.report.to_dict() == kept
+        torch.testing.assert_close(found, wanted)
+
+    @torch.no_grad()
+    def test_truth_with_positions_of_ones_own(self) -> None:
+        """`position_ids` that are passed are followed: twice as far apart, dropping still equals masking."""
+        model, inputs = self.model(), self.batch(1, 2)
+        self._equals_masking(model, {**inputs, "position_ids": 2 * self._positions(inputs)})
+
+    @torch.no_grad()
+    def test_truth_of_packed_sequences(self) -> None:
+        """Two samples in one row, told apart by their positions alone: dropping equals masking, with flash attention too."""
+        generator = torch.Generator().manual_seed(3)
+        samples = [self.make_sample(generator, 1) for _ in range(2)]
+        text = [torch.arange(sample["input_ids"].shape[1])[None] for sample in samples]
+        positions = [self._positions(sample) for sample in samples]
+        if positions[0].ndim == 3:  # M-RoPE: one row more tells where sequences start
+            positions = [torch.cat([own[None], rope[-3:]]) for own, rope in zip(text, positions, strict=True)]
+        packed, options = (
+            self._in_one_row(samples) | {"position_ids": torch.cat(positions, dim=-1)},
+            {"use_cache": False},
+        )
+        model = self.model()
+        alone = model(**samples[1], **options).logits
+        together = model(**packed, **options).logits[:, text[0].shape[1] :]
+        stock = torch.allclose(alone, together, atol=1e-4)
+        self.skip_unless_stock(stock, "does not tell packed sequences apart by their positions")
+        wanted = self._equals_masking(model, packed, **options)
+        flash = self._flash_model()
+        with attach(flash, self.halves, adapter=self.adapter()):
+            found = flash(**packed, **options).logits[~self.is_vision(packed)]
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+    @staticmethod
+    def _in_one_row(samples: list[Inputs]) -> Inputs:
+        media = collate(samples, "left")
+        like_ids = [name for name in samples[0] if samples[0][name].shape == samples[0]["input_ids"].shape]
+        ids = {name: torch.cat([sample[name] for sample in samples], dim=1) for name in like_ids}
+        return {name: value for name, value in media.items() if name != "attention_mask"} | ids
+
+    def _equals_masking(self, model: Any, inputs: Inputs, **options: Any) -> Tensor:
+        text = ~self.is_vision(inputs)
+        if "attention_mask" in inputs:
+            text &= inputs["attention_mask"].bool()
+        with attach(model, self.halves, adapter=self.adapter()) as run:
+            dropped = model(**inputs, **options).logits[text]
+        with MaskingTruth(model, self.halves, self.adapter(), self.placeholders) as truth:
+            masked = model(**inputs, **options).logits[text]
+        assert run.report is not None
+        assert {layer: [row.tolist() for row in rows] for layer, rows in run.report.kept.items()} == {
+            layer: [row.tolist() for row in rows] for layer, rows in truth.kept.items()
+        }
+        torch.testing.assert_close(dropped, masked, atol=1e-4, rtol=1e-4)
+        return dropped
+
+    def _positions(self, inputs: Inputs) -> Tensor:
+        """The position ids that the stock model works out for itself."""
+        language_model = self.adapter().inner_model(self.model()).language_model
+        found = self._seen_by(language_model, "position_ids", partial(self.model(), **inputs))
+        samples, length = inputs["input_ids"].shape
+        return torch.arange(length).expand(samples, -1) if found is None else found
+
+    @staticmethod
+    def _seen_by(module: Any, name: str, act: Callable[[], object]) -> Any:
+        """The argument of that name in the first call of a module."""
+        seen = []
+
+        def record(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            seen.append(kwargs.get(name))
+
+        handle = module.register_forward_pre_hook(record, with_kwargs=True)
+        act()
+        handle.remove()
+        return seen[0]
+
+    def _flash_model(self) -> Any:
+        model = copy.deepcopy(self.model())
+        self.library.AttentionInterface.register("flash_stand_in", flash_stand_in)
+        mask = self.library.AttentionMaskInterface()["flash_attention_2"]
+        self.library.AttentionMaskInterface.register("flash_stand_in", mask)
+        model.set_attn_implementation({"text_config": "flash_stand_in"})
+        return model
+
+    @torch.no_grad()
+    def test_flash_attentions_contract_holds(self) -> None:
+        """With a stand-in for flash attention: masks of real keys or None, queries the last of the keys; over turns."""
+        model, flash = self.model(), self._flash_model()
+        for seed in range(4):
+            case = random_case(seed, range(self.first_stage, self.depth), self.make_sample, left=True, later_media=0)
+            found = []
+            for each in (flash, model):
+                with attach(each, case.schedule, adapter=self.adapter()):
+                    found.append(generate(each, case))
+            for with_flash, wanted in zip(*found, strict=True):
+                torch.testing.assert_close(with_flash, wanted, atol=1e-4, rtol=1e-4, msg=f"{case}: {{}}".format)
+
+    def test_loss_and_kept_logits_are_those_of_the_whole_output(self) -> None:
+        """`logits_to_keep` gives the end of the logits, `labels` the loss of what was not dropped, both as masking does."""
+        model, inputs = self.model(), self.ending_in_text(1, 2)
+        labels = inputs["input_ids"].masked_fill(~self.is_text(inputs), -100)
+        labels[:, 1:][self.is_vision(inputs)[:, :-1]] = -100  # a dropped token predicts nothing
+        losses = []
+        for way in (attach, partial(MaskingTruth, placeholders=self.placeholders)):
+            with way(model, self.halves, adapter=self.adapter()), torch.no_grad():
+                output = model(**inputs, labels=labels)
+                losses.append(output.loss)
+                torch.testing.assert_close(model(**inputs, logits_to_keep=2).logits, output.logits[:, -2:])
+        torch.testing.assert_close(*losses)
+
+    @torch.no_grad()
+    def test_generation_returns_what_stock_generation_returns(self) -> None:
+        """Scores, logits, hidden states and attentions of each step, in the stock model's shapes."""
+        model, inputs = self.model("eager"), self.ending_in_text(1, 2)
+        asked = ("scores", "logits", "hidden_states", "attentions")
+        options: dict[str, Any] = {f"output_{name}": True for name in asked}
+        shapes = []
+        stock = model.generate(**inputs, **GREEDY, **options, return_dict_in_generate=True)
+        with attach(model, self.halves, adapter=self.adapter()):
+            ours = model.generate(**inputs, **GREEDY, **options, return_dict_in_generate=True)
+        for output in (stock, ours):
+            shapes.append({name: [_shapes(step) for step in output[name]] for name in asked})
+        assert shapes[0] == shapes[1]
+
+
+def _shapes(step: Any) -> Any:
+    return [list(layer.shape) for layer in step] if isinstance(step, tuple) else list(step.shape)
