@@ -93,7 +93,12 @@ class Adapter(ABC):
 
         Found among the token ids, or without them, as the stock models do it, by its embedding.
         """
-        placeholder = getattr(model.config, name)
+        placeholder = getattr(model.config, name, None)
+        if placeholder is None:
+            raise UnsupportedModelError(
+                f"{type(model.config).__name__} has no {name}, the id of the placeholders that {type(self).__name__} looks "
+                "for: pass the adapter of this model type, or none; see README, 'Supported models'"
+            )
         if inputs.get("input_ids") is not None:
             return inputs["input_ids"] == placeholder
         embeds = inputs.get("inputs_embeds")

@@ -93,8 +93,8 @@ class Chunk:
         if keys is None:
             return {}
         check_cache(self._cache)
-        attention, missing = self._adapter.attention(self._model), self._memory.missing(layer)
-        before = None if self._past is None else self._past - missing
+        attention = self._adapter.attention(self._model)
+        before = None if self._past is None else self._past - self._memory.missing(layer)
         mask = kwargs.get("attention_mask")
         mask = shorten_mask(mask, rows, keys, self._past, before, self._length, attention)
         short: dict[str, Any] = {"attention_mask": mask}
@@ -104,7 +104,7 @@ class Chunk:
                 short |= shorten_seams(kwargs, rows)
         if columns is not None and kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
             count = self._length if rows is None else rows.index.shape[1]
-            short["cache_position"] = kwargs["cache_position"][:count] - missing
+            short["cache_position"] = kwargs["cache_position"][:count] - self._memory.missing(layer)
         return short
 
     def _trace(self, layer: int, hidden_states: Tensor) -> None:

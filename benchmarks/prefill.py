@@ -1,0 +1,54 @@
+"""Prefills: dense, attached with nothing dropped, with V2Drop, and the ideal; at batch 1 and in a ragged batch of 8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from timed_model import EVERYTHING, LENGTH, SCHEDULE, VISION, Ideal, Prompt, in_turns, seconds
+
+import v2drop
+
+RAGGED = ((35, 10, 80, 35, 5, 60, 20, 35), (576, 576, 288, 576, 576, 144, 432, 576))  # text and vision tokens
+
+
+def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
+    """Seconds of each way at batch 1, round by round."""
+    prompt = Prompt()
+    ideal = Ideal(model, prompt)
+    ways = {
+        "dense": lambda: seconds(lambda: prompt.dense(model)),
+        "keep=1.0": lambda: attached(model, prompt, EVERYTHING),
+        "ideal": lambda: seconds(ideal),
+        "prefill": lambda: attached(model, prompt, SCHEDULE),
+    }
+    in_turns(ways, 0)  # warm up
+    return [in_turns(ways, number) for number in rounds]
+
+
+def ragged(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
+    """Seconds of V2Drop and the ideal on 8 samples of different lengths, round by round."""
+    prompt = Prompt(*RAGGED)
+    ideal = Ideal(model, prompt)
+    ways = {
+        "batch 8 ideal": lambda: seconds(ideal),
+        "batch 8 prefill": lambda: attached(model, prompt, SCHEDULE),
+    }
+    in_turns(ways, 0)
+    return [in_turns(ways, number) for number in rounds]
+
+
+def attached(model: Any, prompt: Prompt, schedule: v2drop.Schedule) -> float:
+    """Seconds of a prefill; attaching is not timed."""
+    with v2drop.attach(model, schedule) as run:
+        return seconds(lambda: prompt.attached(model, run))
+
+
+def kv_bytes(model: Any) -> dict[str, int]:
+    """KV-cache bytes after the prefill: measured, and what the schedule predicts."""
+    prompt = Prompt()
+    with v2drop.attach(model, SCHEDULE) as run:
+        cache = prompt.attached(model, run).past_key_values
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    rows = [LENGTH - VISION + alive for alive in SCHEDULE.tokens_per_layer(32, VISION)]
+    return {"measured": held, "predicted": sum(rows) * 2 * 512 * 4, "dense": 32 * LENGTH * 2 * 512 * 4}
