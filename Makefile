@@ -16,8 +16,9 @@ demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dr
 test: setup  ## run the test suite
 	$(BIN)/python -m pytest
 
-features: setup  ## run the adapters' tests and write docs/features-*.md, the table of what works
+features: $(VENV)/oldest  ## run the adapters' tests on both releases and write docs/features-*.md, the tables of what works
 	$(BIN)/python -m pytest tests/adapters --feature-table
+	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters --feature-table
 
 test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
 	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core
