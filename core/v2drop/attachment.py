@@ -16,7 +16,7 @@ from .chunk import Chunk
 from .dropper import ProgressiveDropper
 from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
 from .inputs import fit_mask, has_media, padding_of
-from .memory import Memory, static_length
+from .memory import Memory, filled, static_length
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
 from .schedule import READ_ON, Schedule
@@ -184,7 +184,7 @@ class Attachment:
             # asking how far the cache is filled would break the graph; such a cache cannot be cropped
             past, dropper, memory = None, None, Memory.of(cache)
         else:
-            past = int(cache.get_seq_length()) if cache is not None else 0
+            past = filled(cache, inputs.get("cache_position"))
             if not past:
                 Memory.forget(cache)
             memory = Memory.of(cache).follow(cache, past, batch)

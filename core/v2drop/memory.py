@@ -71,7 +71,7 @@ class Memory:
         if static_length(cache) is not None:
             return memory  # its layers count for themselves what they hold
         first = min(memory.held)
-        if cache.layers[first].keys.shape[-2] != past - memory.missing(first):
+        if cache.layers[first].get_seq_length() != past - memory.missing(first):
             for number, layer in enumerate(cache.layers[first:], start=first):
                 length = past - memory.missing(number)
                 layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
@@ -164,6 +164,19 @@ def static_length(cache: Any) -> int | None:
     """Columns of each layer of a cache that was allocated once, such as StaticCache; None for one that grows."""
     layers = getattr(cache, "layers", None)
     return layers[0].max_cache_len if layers and getattr(layers[0], "is_compileable", False) else None
+
+
+def filled(cache: Any, cache_position: Any) -> int:
+    """How many positions a cache (or None) holds before a call.
+
+    Static caches of transformers 5.0 count what is not zero in their first sample, which keys of padding may be; but its
+    `generate` passes `cache_position`, the positions of the call. Later releases do without both.
+    """
+    if cache is None:
+        return 0
+    if cache_position is not None and static_length(cache) is not None:
+        return int(cache_position[0])
+    return int(cache.get_seq_length())
 
 
 def check_cache(cache: Any) -> None:
