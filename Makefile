@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 OLDEST := 5.0.0
+FUZZ ?= 1000
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup bench strangers train evaluate wheel clean
+.PHONY: help demo test features test-oldest lint format setup bench fuzz strangers train evaluate wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -21,7 +22,7 @@ features: $(VENV)/oldest  ## run the adapters' tests on both releases and write 
 	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters --feature-table
 
 test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
-	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core
+	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core tests/fuzz
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -36,6 +37,9 @@ setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluatio
 
 bench: setup  ## measure speed and memory against their targets; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py
+
+fuzz: setup  ## dropping against masking in 1,000 random combinations (about 3 minutes); FUZZ=100000 for more
+	V2DROP_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
 
 strangers: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests

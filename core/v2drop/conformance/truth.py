@@ -121,8 +121,8 @@ class MaskingTruth:
             ranked = sorted(candidates, key=lambda c: (-scores[sample, c].item(), c))
             if 0 < k < n:
                 inside, outside = scores[sample, ranked[k - 1]].item(), scores[sample, ranked[k]].item()
-                # 1 - cosine is rounded as 1 is, the other two as they are themselves
-                scale = 1 if self.metric == "cosine" else max(inside, 1e-12)
+                # where it is small, 1 - cosine is rounded as the 1 is
+                scale = max(inside, 0.1 if self.metric == "cosine" else 1e-12)
                 self.closest = min(self.closest, (inside - outside) / scale)
             for c in ranked[k:]:
                 self.alive[sample, c] = False
