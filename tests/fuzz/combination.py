@@ -29,7 +29,7 @@ class Combination:
         answers: sequences that are returned for each prompt.
         later_media: media of each sample in a later turn on the same cache; None: there is no later turn.
         between: what is done before the later turn with the cache: a turn of words goes on in a copy of it, or in itself
-            and is cropped away.
+            and is cropped away; or the cache is emptied, and the later turn is the first of another conversation.
     """
 
     architecture: str

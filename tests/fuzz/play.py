@@ -22,7 +22,9 @@ def play(combination, model, case, *, plainly=False):
     """
     conversation = Conversation(combination, model, case, plainly)
     conversation.take_turn(case.given(model), case.inputs, case.inputs)
-    if case.later is not None:
+    if combination.between == "emptied":
+        conversation.start_over(case.later)
+    elif case.later is not None:
         generator = torch.Generator().manual_seed(case.seed + 1)
         words = collate([combination.subject.make_sample(generator, 0) for _ in case.media], "left")
         if combination.between == "copied":
@@ -62,7 +64,7 @@ class Conversation:
         """Say a turn behind all that was said."""
         whole = behind(self.whole, self.sequences, turn)
         shape, columns = whole["input_ids"].shape, turn["input_ids"].shape[1]
-        given = {name: value for name, value in whole.items() if self.case.masked or name != "attention_mask"}
+        given = self._passed(whole)
         if self.combination.mode == "forward":  # takes the turn's columns, and a mask over all of them
             like_ids = [name for name in given if given[name].shape == shape and name != "attention_mask"]
             given |= {name: given[name][:, -columns:] for name in like_ids}
@@ -84,6 +86,17 @@ class Conversation:
         except ValueError:
             self.cache.crop(length - self.cache.get_seq_length())
         self.whole, self.sequences = before
+
+    def start_over(self, turn):
+        """Say a turn behind nothing, on the same cache."""
+        if self.plainly:
+            self.cache = None
+        else:
+            self.cache.reset()
+        self.take_turn(self._passed(turn), turn, turn)
+
+    def _passed(self, whole):
+        return {name: value for name, value in whole.items() if self.case.masked or name != "attention_mask"}
 
     def take_turn(self, given, whole, turn):
         torch.manual_seed(self.case.seed)

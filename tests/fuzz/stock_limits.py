@@ -50,6 +50,11 @@ IN_ALL_RELEASES = (
 )
 IN_5_0 = (
     Limit(
+        "growing caches of transformers 5.0 cannot be emptied",
+        lambda c: c.cache == "dynamic" and c.between == "emptied",
+        llava(1, later_media=1, between="emptied"),
+    ),
+    Limit(
         "transformers 5.0 cannot split pictures",
         lambda c: c.mode == "chunked prefill",
         llava(1, mode="chunked prefill"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 # hypothesis makes five variations before it draws an example afresh.
 ARCHITECTURES = tuple(SUBJECT)
 ATTENTIONS = ("sdpa", "eager")
-BETWEEN = ("nothing", "copied", "cropped")
+BETWEEN = ("nothing", "copied", "cropped", "emptied")
 CACHES = ("dynamic", "static", "none")
 CUTS = tuple(layers for count in (1, 2, 3) for layers in combinations(range(1, 6), count))
 FORMS = ("ids", "embeds", "marked embeds")
