@@ -5,7 +5,7 @@ OLDEST := 5.0.0
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test test-oldest lint format setup bench train evaluate wheel clean
+.PHONY: help demo test features test-oldest lint format setup bench train evaluate wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -15,6 +15,9 @@ demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dr
 
 test: setup  ## run the test suite
 	$(BIN)/python -m pytest
+
+features: setup  ## run the adapters' tests and write docs/features-*.md, the table of what works
+	$(BIN)/python -m pytest tests/adapters --feature-table
 
 test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
 	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core

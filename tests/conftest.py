@@ -5,6 +5,7 @@ import os
 import torch
 import transformers
 
+pytest_plugins = ["feature_table"]
 torch.set_num_threads(1)
 
 

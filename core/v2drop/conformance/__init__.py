@@ -13,6 +13,7 @@
 """
 
 from .promises import AdapterConformance
+from .subject import Subject
 from .truth import MaskingTruth
 
-__all__ = ["AdapterConformance", "MaskingTruth"]
+__all__ = ["AdapterConformance", "MaskingTruth", "Subject"]

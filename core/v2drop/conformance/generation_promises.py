@@ -31,8 +31,8 @@ class GenerationPromises(TruthPromises):
 
     def test_truth_where_the_prompt_is_taken_in_chunks(self) -> None:
         """So with prefill_chunk_size, where the stock model can: each chunk's vision tokens compete with each other."""
-        if not self.is_transformers_5_0:  # it cannot split pictures
-            self._hold(9500, 0.1, partial(generate, prefill_chunk_size=9), left=True)
+        self.skip_unless_stock(not self.is_transformers_5_0, "of transformers 5.0 cannot split pictures")
+        self._hold(9500, 0.1, partial(generate, prefill_chunk_size=9), left=True)
 
     def test_prompt_lookup_gives_what_greedy_generation_gives(self) -> None:
         """Candidates from the prompt are verified together, and rejected ones cropped from every layer's cache."""

@@ -25,7 +25,10 @@ def report_of(run: Attachment) -> DropReport:
 
 
 class AdapterConformance(FaultPromises, InputPromises):
-    """Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`)."""
+    """What every adapter keeps to.
+
+    Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`).
+    """
 
     @torch.no_grad()
     def test_keeping_everything_is_bit_equal_to_stock(self) -> None:

@@ -1,0 +1,105 @@
+"""A pytest plugin: docs/features-VERSION.md, a table of features and adapters made from the outcomes of the tests that ran.
+
+A row is a promise of the conformance kit, or what a `feature` mark says; a column is an adapter. `--feature-table` writes
+the table; a run of all the adapters' tests without it fails if the outcomes are not those of the table.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import transformers
+
+from v2drop.conformance import AdapterConformance
+
+DOCS = Path(__file__).parent.parent / "docs"
+HEAD = """# What works, with transformers {version}
+
+Made by `make features` from the outcomes of the tests that ran: each cell is a test. Do not edit.
+"""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--feature-table", action="store_true", help="write docs/features-VERSION.md")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "feature(section, name): a row of docs/features-VERSION.md; needs `subject`")
+    config.pluginmanager.register(FeatureTable(config))
+
+
+class FeatureTable:
+    def __init__(self, config):
+        self.config, self.deselected = config, False
+        self.cells = defaultdict(dict)  # by section and name, by adapter: what came out
+
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            feature = feature_of(item)
+            if feature is not None:
+                item.user_properties.append(("feature", feature))
+
+    def pytest_deselected(self, items):
+        self.deselected = self.deselected or any(feature_of(item) for item in items)
+
+    def pytest_runtest_logreport(self, report):
+        told = dict(report.user_properties)
+        if "feature" not in told or (report.when != "call" and report.passed):
+            return
+        section, name, adapter = told["feature"]
+        if report.skipped:
+            outcome = str(report.longrepr[2]).removeprefix("Skipped: ")
+        else:
+            outcome = told.get("refused", "works") if report.passed else "FAILED"
+        before = self.cells[section, name].get(adapter, "works")
+        self.cells[section, name][adapter] = outcome if before == "works" else before
+
+    @property
+    def path(self):
+        return DOCS / f"features-{transformers.__version__}.md"
+
+    def render(self):
+        adapters = list(dict.fromkeys(adapter for row in self.cells.values() for adapter in row))
+        sections, notes = defaultdict(list), {}
+        for (section, name), row in self.cells.items():
+            shown = [self._cell(row.get(adapter), notes) for adapter in adapters]
+            sections[section].append(f"| {name} | {' | '.join(shown)} |")
+        parts = [HEAD.format(version=transformers.__version__)]
+        for section, rows in sections.items():
+            header = f"| | {' | '.join(adapters)} |\n|---|{'---|' * len(adapters)}"
+            parts.append(f"## {section}\n\n{header}\n" + "\n".join(sorted(rows)) + "\n")
+        parts += [f"{number}. {note}" for note, number in notes.items()]
+        return "\n".join(parts).rstrip() + "\n"
+
+    @staticmethod
+    def _cell(outcome, notes):
+        if outcome in (None, "works", "FAILED"):
+            return outcome or ""
+        number = notes.setdefault(outcome, len(notes) + 1)
+        return f"no ({number})"
+
+    def pytest_sessionfinish(self, session):
+        if self.config.getoption("--feature-table"):
+            self.path.write_text(self.render())
+        elif self._is_whole(session) and self.path.exists() and self.path.read_text() != self.render():
+            self.config.get_terminal_writer().line(f"\n{self.path.name} is not what the tests say: run `make features`")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _is_whole(self, session):
+        given = {str(argument).rstrip("/") for argument in self.config.args}
+        return not (self.deselected or session.testsfailed) and bool(given & {"tests", "tests/adapters"})
+
+
+def feature_of(item):
+    """Section, name and adapter of a test's row and column; None if it is not in the table."""
+    mark = item.get_closest_marker("feature")
+    if mark is not None:
+        return (*mark.args, item.callspec.params["subject"].adapter.model_types[0])
+    kind, name = getattr(item, "cls", None), item.name
+    if kind is None or not issubclass(kind, AdapterConformance) or not hasattr(AdapterConformance, name):
+        return None
+    owner = next(parent for parent in kind.__mro__ if name in vars(parent) and parent.__module__.startswith("v2drop."))
+    section = owner.__doc__.splitlines()[0].rstrip(".")
+    return section, name.removeprefix("test_").replace("_", " "), kind.adapter.model_types[0]
