@@ -6,39 +6,36 @@ import copy
 
 import pytest
 import torch
-from test_llava_conformance import TestLlava as Llava
-from test_qwen2_vl_conformance import TestQwen2VL as Qwen2VL
-
-SUBJECTS = [Llava, Qwen2VL]
+from subjects import SUBJECTS
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("subject", [kind() for kind in SUBJECTS], ids=lambda subject: type(subject).__name__)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.adapter.model_types[0])
 def test_rows_equal_the_full_matrix(subject, attention):
     adapter, inputs = subject.adapter(), subject.batch(1, 2)
-    eager, model = subject.model("eager"), subject.model(attention)
+    model, found = copy.deepcopy(subject.model(attention)), []
     turns = [inputs, {"input_ids": torch.tensor([[5, 6, 7], [8, 9, 4]])}]
-    caches, found = [None, None], []
+
+    def look(layer, args, kwargs):
+        hidden = args[0]
+        rows = torch.tensor([[hidden.shape[1] - 1, 1], [2, 0]])
+        before = kwargs["past_key_values"].get_seq_length()
+        found.append((rows, adapter.attention_rows(layer, hidden, kwargs, rows, before)))
+
+    adapter.decoder_layers(model)[0].register_forward_pre_hook(look, with_kwargs=True)
+    caches = {}
     for turn in turns:
-        full = eager(**turn, past_key_values=caches[0], output_attentions=True, use_cache=True)
-        caches[0] = full.past_key_values
-
-        def look(layer, args, kwargs):
-            hidden = args[0]
-            rows = torch.tensor([[hidden.shape[1] - 1, 1], [2, 0]])
-            before = kwargs["past_key_values"].get_seq_length()
-            found.append((rows, adapter.attention_rows(layer, hidden, copy.deepcopy(kwargs), rows, before)))
-
-        handle = adapter.decoder_layers(model)[0].register_forward_pre_hook(look, with_kwargs=True)
-        caches[1] = model(**turn, past_key_values=caches[1], use_cache=True).past_key_values
-        handle.remove()
+        outputs = {}
+        for each in (subject.model("eager"), model):
+            outputs[each] = each(
+                **turn, past_key_values=caches.get(each), output_attentions=each is not model, use_cache=True
+            )
+            caches[each] = outputs[each].past_key_values
+        full = outputs[subject.model("eager")].attentions[0]
         rows, weights = found[-1]
-        for sample in range(2):
-            for place, row in enumerate(rows[sample].tolist()):
-                column = row + full.attentions[0].shape[3] - full.attentions[0].shape[2]
-                if turn is inputs and not inputs["attention_mask"][sample, column]:
-                    continue
-                torch.testing.assert_close(
-                    weights[sample, :, place], full.attentions[0][sample, :, row], atol=1e-5, rtol=1e-4
-                )
+        for sample, place in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            row = int(rows[sample, place])
+            if turn is inputs and not inputs["attention_mask"][sample, row]:
+                continue  # stock rows of padding are of no use
+            torch.testing.assert_close(weights[sample, :, place], full[sample, :, row], atol=1e-5, rtol=1e-4)
