@@ -209,4 +209,6 @@ _PRESETS = {
     "llava-1.5-192": Schedule([(3, 0.5), (17, 0.3), (22, 0.0)]),  # the paper's 192 tokens: 193.5 of 576
     "reference-llava": Schedule([(3, 0.5), (17, 0.5), (22, 0.0)], min_tokens=1),  # the published code's default
     "reference-qwen2-vl": Schedule([(3, 0.25), (16, 0.05), (22, 0.0)], min_tokens=1),
+    "fastv": Schedule([(2, 0.5)]),  # K = 2, R = 50 %; with method="fastv"
+    "pyramiddrop": Schedule([(8, 0.5), (16, 0.5), (24, 0.5)]),  # of 32 layers; with method="pyramiddrop"
 }
