@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,39 +16,66 @@ from .samples import Inputs, collate
 SHARES = (0, 0.1, 0.25, 0.3, 0.5, 0.5, 0.75, 0.95, 1)
 STEPS = 5
 
+MakeSample = Callable[[torch.Generator, int], Inputs]
+
 
 @dataclass(frozen=True)
 class Case:
-    """One random case: media of each sample, their inputs (and those of a later turn), and what is dropped when."""
+    """What is said to a model and what is dropped when; made by `Case.of`.
+
+    Attributes:
+        seed: of words, sizes and pixels, and of sampling.
+        media: of each sample, how many pictures or videos it has.
+        inputs: the samples, as one batch with an attention mask.
+        later: those of a later turn, if there is one.
+        masked: whether the attention mask is passed.
+        form: "ids", "embeds" (in place of ids), or "marked embeds", where the caller assigns a vision mask.
+    """
 
     seed: int
-    attention: str
     media: tuple[int, ...]
-    padding_side: str
-    masked: bool
     schedule: Schedule
     inputs: Inputs
     later: Inputs | None = None
+    attention: str = "sdpa"
+    padding_side: str = "left"
+    masked: bool = True
+    metric: str = "l2"
+    form: str = "ids"
 
-    @property
-    def given(self) -> Inputs:
-        """The inputs as this case's user passes them: with an attention mask or without."""
-        return {name: value for name, value in self.inputs.items() if self.masked or name != "attention_mask"}
+    @classmethod
+    def of(
+        cls, make_sample: MakeSample, seed: int, media: Sequence[int], later_media: int | None, side: str, **rest: Any
+    ) -> Case:
+        """The case of these parts: `media` of each sample, padded on `side`, and `later_media` of each in a later turn."""
+        generator = torch.Generator().manual_seed(seed)
+        inputs = collate([make_sample(generator, count) for count in media], side)
+        later = None if later_media is None else collate([make_sample(generator, later_media) for _ in media], "left")
+        return cls(seed=seed, media=tuple(media), inputs=inputs, later=later, padding_side=side, **rest)
+
+    def given(self, model: Any) -> Inputs:
+        """The inputs as this case's user passes them: with an attention mask or without, as ids or embeddings."""
+        inputs = {name: value for name, value in self.inputs.items() if self.masked or name != "attention_mask"}
+        if self.form != "ids":
+            inputs["inputs_embeds"] = model.get_input_embeddings()(inputs.pop("input_ids"))
+        return inputs
 
     def __str__(self) -> str:
         masked = "" if self.masked else "no mask, "
-        return f"case {self.seed}: media {self.media}, padded {self.padding_side}, {masked}{self.attention}, {self.schedule}"
+        how = f"{masked}{self.attention}, {self.metric}, {self.form}"
+        return f"case {self.seed}: media {self.media}, padded {self.padding_side}, {how}, {self.schedule}"
 
 
 def random_case(
     seed: int,
     layers: range,
-    make_sample: Callable[[torch.Generator, int], Inputs],
+    make_sample: MakeSample,
     *,
     left: bool,
     most_media: int = 3,
     later_media: int | None = None,
     most_samples: int = 4,
+    form: str = "ids",
 ) -> Case:
     """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, either padding side, one to three cuts.
 
@@ -58,21 +85,23 @@ def random_case(
         most_media: at most so many media in a sample.
         later_media: media of each sample in a later turn; None: there is no later turn.
         most_samples: at most so many samples.
+        form: see `Case`. Embeddings come with a mask: without one, Qwen2-VL of transformers 5.0 reads the ids.
     """
-    rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    rng = random.Random(seed)
     samples = min(rng.choice([1, 1, 2, 3, 4]), most_samples)
     media = tuple(min(rng.choice([0, 1, 1, 2, 3]), most_media) for _ in range(samples))
     cuts = sorted(rng.sample(layers, min(rng.choice([1, 2, 3]), len(layers))))
     side = "left" if left else rng.choice(["left", "right"])
-    return Case(
-        seed=seed,
+    return Case.of(
+        make_sample,
+        seed,
+        media,
+        later_media,
+        side,
         attention=rng.choice(["sdpa", "sdpa", "eager"]),
-        media=media,
-        padding_side=side,
-        masked=samples > 1 or rng.random() < 0.7,
+        masked=samples > 1 or rng.random() < 0.7 or form != "ids",
         schedule=Schedule([(layer, rng.choice(SHARES)) for layer in cuts], min_tokens=rng.choice([0, 0, 1, 3])),
-        inputs=collate([make_sample(generator, count) for count in media], side),
-        later=None if later_media is None else collate([make_sample(generator, later_media) for _ in media], "left"),
+        form=form,
     )
 
 
@@ -86,16 +115,16 @@ def generate(model: Any, case: Case, **options: Any) -> list[Tensor]:
         "do_sample": False,
     } | options
     torch.manual_seed(case.seed)
-    first = model.generate(**case.given, **options)
+    first = model.generate(**case.given(model), **options)
     steps = [first.sequences.float(), *first.logits]
     if case.later is None:
         return steps
-    later = _behind(case.inputs, first.sequences, case.later)
+    later = behind(case.inputs, first.sequences, case.later)
     second = model.generate(**later, **options, past_key_values=first.past_key_values)
     return [*steps, second.sequences.float(), *second.logits]
 
 
-def _behind(inputs: Inputs, sequences: Tensor, later: Inputs) -> Inputs:
+def behind(inputs: Inputs, sequences: Tensor, later: Inputs) -> Inputs:
     """The later turn's inputs behind what was said: whole sequences, and the later turn's media alone."""
     answered = sequences.shape[1] - inputs["input_ids"].shape[1]
     whole = {}

@@ -33,7 +33,9 @@ class MaskingTruth:
         adapter: Adapter,
         placeholders: Sequence[int],
         vision_mask: Tensor | None = None,
+        metric: str = "l2",
     ) -> None:
+        self.metric = metric
         self.schedule, self.adapter, self.placeholders = schedule, adapter, torch.tensor(placeholders)
         self.inner = adapter.inner_model(model)
         self.layers = adapter.decoder_layers(model)
@@ -74,7 +76,8 @@ class MaskingTruth:
         self.vision &= self.real[:, self.past :]
         self.alive = self.vision.clone()
         for layer, gone in self.gone.items():
-            before = torch.zeros(batch, 0, dtype=torch.bool) if gone is None else gone
+            # a cache that is shorter than it was, was cropped, or is the one that a longer one was copied from
+            before = torch.zeros(batch, 0, dtype=torch.bool) if gone is None else gone[:, : self.past]
             fresh = torch.zeros(batch, total - before.shape[1], dtype=torch.bool)
             self.gone[layer] = torch.cat([before, fresh], dim=1)
         self.previous: Tensor | None = None
@@ -108,7 +111,7 @@ class MaskingTruth:
 
     def _drop(self, stage: Stage, hidden: Tensor) -> None:
         assert self.previous is not None
-        scores = (hidden.double() - self.previous.double()).pow(2).sum(-1).sqrt()
+        scores = _distance(hidden.double(), self.previous.double(), self.metric)
         for sample in range(hidden.shape[0]):
             real = self.real[sample, self.past :].nonzero().flatten()
             last = int(real[-1]) if len(real) else -1
@@ -118,7 +121,9 @@ class MaskingTruth:
             ranked = sorted(candidates, key=lambda c: (-scores[sample, c].item(), c))
             if 0 < k < n:
                 inside, outside = scores[sample, ranked[k - 1]].item(), scores[sample, ranked[k]].item()
-                self.closest = min(self.closest, (inside - outside) / max(inside, 1e-12))
+                # 1 - cosine is rounded as 1 is, the other two as they are themselves
+                scale = 1 if self.metric == "cosine" else max(inside, 1e-12)
+                self.closest = min(self.closest, (inside - outside) / scale)
             for c in ranked[k:]:
                 self.alive[sample, c] = False
                 for layer, gone in self.gone.items():
@@ -126,6 +131,12 @@ class MaskingTruth:
                         assert gone is not None
                         gone[sample, self.past + c] = True
         self.kept[stage.layer] = [self.past + row.nonzero().flatten() for row in self.alive]
+
+
+def _distance(one: Tensor, other: Tensor, metric: str) -> Tensor:
+    if metric == "cosine":
+        return 1 - (one * other).sum(-1) / (one.pow(2).sum(-1) * other.pow(2).sum(-1)).sqrt()
+    return (one - other).abs().sum(-1) if metric == "l1" else (one - other).pow(2).sum(-1).sqrt()
 
 
 def _carried(media: Any) -> bool:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..attachment import attach
 from ..schedule import Schedule
 from .cases import Case, generate, random_case
+from .comparison import CLOSE, Act, equals_masking
 from .subject import Subject
 from .truth import MaskingTruth
-
-CLOSE = 1e-4  # relative: two scores at a cut that are closer may change places by rounding
-
-Act = Callable[[Any, Case], list[Tensor]]
 
 
 class TruthPromises(Subject):
@@ -44,7 +39,7 @@ class TruthPromises(Subject):
 
     def test_truth_with_embeddings_instead_of_ids(self) -> None:
         """So with inputs_embeds, the vision tokens marked by the caller."""
-        self._hold(2500, 0.05, self._forward_embeddings, left=False)
+        self._hold(2500, 0.05, self._forward, left=False, form="marked embeds")
 
     def test_truth_in_generation(self) -> None:
         """So in greedy generation, in every step."""
@@ -79,47 +74,15 @@ class TruthPromises(Subject):
     def _hold(self, seed: int, share: float, act: Act, **options: Any) -> None:
         count, layers = max(1, round(self.cases * share)), range(self.first_stage, self.depth)
         cases = [random_case(number, layers, self.make_sample, **options) for number in range(seed, seed + count)]
-        skipped = [case.seed for case in cases if not self._holds(case, act)]
+        skipped = [case.seed for case in cases if not equals_masking(self, case, act)]
         decided = [case for case in cases if any(case.media) and case.seed not in skipped]
         print(f"{count} random cases, {len(skipped)} of them skipped for scores closer than {CLOSE}")
         assert len(skipped) <= max(1, count // 3), f"too many cases with close scores: seeds {skipped}"
         assert decided, "no case was decided: raise `cases`"
 
-    def _holds(self, case: Case, act: Act) -> bool:
-        """Compare dropping with masking. False: the case decides nothing, because scores at a cut are too close."""
-        model, adapter = self.model(case.attention), self.adapter()
-        given = self.is_vision(case.inputs) if act == self._forward_embeddings else None
-        with attach(model, case.schedule, adapter=adapter) as attached:
-            attached.vision_mask = given
-            dropped = act(model, case)
-        with MaskingTruth(model, case.schedule, adapter, self.placeholders, given) as truth:
-            masked = act(model, case)
-        if truth.closest < CLOSE:
-            return False
-        if truth.kept:
-            assert attached.report is not None, f"nothing was dropped in {case}"
-            ours = {layer: [row.tolist() for row in rows] for layer, rows in attached.report.kept.items()}
-            theirs = {layer: [row.tolist() for row in rows] for layer, rows in truth.kept.items()}
-            assert ours == theirs, f"other tokens are kept in {case}"
-        else:
-            assert attached.report is None, f"a report without vision tokens in {case}"
-        for step, (with_dropping, with_masking) in enumerate(zip(dropped, masked, strict=True)):
-            message = f"step {step} of {case}: {{}}".format
-            torch.testing.assert_close(with_dropping, with_masking, atol=1e-4, rtol=1e-4, msg=message)
-        return True
-
     @torch.no_grad()
     def _forward(self, model: Any, case: Case, **options: Any) -> list[Tensor]:
-        return [model(**case.given, **options).logits[self.is_text(case.inputs)]]
-
-    @torch.no_grad()
-    def _forward_embeddings(self, model: Any, case: Case) -> list[Tensor]:
-        inner = self.adapter().inner_model(model)
-        if hasattr(inner, "rope_deltas"):
-            inner.rope_deltas = None  # Qwen2-VL and its kin would take the positions of the batch before
-        inputs = dict(case.inputs)  # with a mask: without one, Qwen2-VL of transformers 5.0 reads the ids
-        inputs["inputs_embeds"] = model.get_input_embeddings()(inputs.pop("input_ids"))
-        return [model(**inputs).logits[self.is_text(case.inputs)]]
+        return [model(**case.given(model), **options).logits[self.is_text(case.inputs)]]
 
     @torch.no_grad()
     def _two_forwards(self, model: Any, case: Case) -> list[Tensor]:
