@@ -145,7 +145,8 @@ class Adapter(ABC):
         if before:
             earlier = layer_kwargs["past_key_values"].layers[layer.self_attn.layer_idx].keys
             keys = torch.cat([earlier[:, :, :before].to(keys.device, keys.dtype), keys], dim=2)
-        visible = visible_keys(layer_kwargs.get("attention_mask"), rows, before, hidden_states.shape[1])
+        mask, positions = layer_kwargs.get("attention_mask"), layer_kwargs.get("position_ids")
+        visible = visible_keys(mask, rows, before, hidden_states.shape[1], positions)
         return attention_weights(queries, keys, visible, layer.self_attn.scaling)
 
     def layer_keys(self, layer: Any, hidden_states: Tensor, layer_kwargs: Mapping[str, Any]) -> Tensor:

@@ -51,13 +51,14 @@ def compose_axes(rotary: Tensor, sections: Sequence[int]) -> Tensor:
     return torch.cat([part[number % 3] for number, part in enumerate(parts)], dim=-1)
 
 
-def visible_keys(mask: Any, rows: Tensor, before: int, count: int) -> Tensor:
+def visible_keys(mask: Any, rows: Tensor, before: int, count: int, positions: Tensor | None = None) -> Tensor:
     """The keys that some rows see, bool [B, R, before + count], as a layer's attention mask tells.
 
     Args:
         mask: what the layer is handed: None (causal), [B, K] of real keys, bool or additive [B or 1, 1, Q, K], or a BlockMask.
         rows: int64 [B, R], of the layer's `count` rows.
         before: how many keys stand before those of the rows.
+        positions: the layer's position ids, [B or 1, Q]; without a mask they tell packed sequences of a batch of 1.
     """
     samples, keys = (
         torch.arange(rows.shape[0], device=rows.device)[:, None],
@@ -69,7 +70,12 @@ def visible_keys(mask: Any, rows: Tensor, before: int, count: int) -> Tensor:
     if mask is not None and not isinstance(mask, Tensor):
         return mask.mask_mod(samples[..., None], torch.zeros_like(samples[..., None]), rows[..., None], keys)
     causal = keys <= rows[..., None] + before
-    return causal if mask is None else causal & mask[:, None, : before + count].to(rows.device).bool()
+    if mask is not None:
+        return causal & mask[:, None, : before + count].to(rows.device).bool()
+    if positions is None or rows.shape[0] > 1 or before:
+        return causal
+    sequence = (positions == positions.min()).cumsum(1)  # each starts at the lowest
+    return causal & (sequence[samples, rows][..., None] == sequence[:, None])
 
 
 def attention_weights(queries: Tensor, keys: Tensor, visible: Tensor, scaling: float) -> Tensor:
@@ -84,4 +90,4 @@ def attention_weights(queries: Tensor, keys: Tensor, visible: Tensor, scaling: f
     keys = keys.repeat_interleave(queries.shape[1] // keys.shape[1], dim=1)
     products = (queries @ keys.transpose(2, 3) * scaling).float()
     weights = products.masked_fill(~visible[:, None], -torch.inf).softmax(-1)
-    return weights.nan_to_num(0.0)  # rows that see nothing, such as fillers
+    return weights.masked_fill(~visible.any(-1)[:, None, :, None], 0.0)  # rows that see nothing, such as padding

@@ -1,4 +1,4 @@
-"""The methods' scores once more, worked out plainly, one sample at a time, for the truth test: nothing of v2drop is used.
+"""The other methods' scores once more, worked out plainly, one sample at a time, for the truth test.
 
 A method that is not here is not judged by the truth test; see CONTRIBUTING.md.
 """
@@ -18,7 +18,7 @@ class Plain:
 
     Attributes:
         layer: the stage's layer.
-        current: input of the stage's layer, float64 [S, H]; `previous`: of the layer before.
+        current: input of the stage's layer, float64 [S, H].
         attention: weights of the layer before by the stock model's eager attention, of the chunk's keys, [heads, S, S].
         keys: keys of the layer before, not rotated, [S, key heads * D].
         vision: columns of vision tokens that are alive; `candidates`: those that may be dropped; `text`: the other real ones.
@@ -29,7 +29,6 @@ class Plain:
 
     layer: int
     current: Tensor
-    previous: Tensor
     attention: Tensor
     keys: Tensor
     vision: list[int]
@@ -38,10 +37,6 @@ class Plain:
     last: int
     rank: list[int]
     staying: int
-
-
-def variation(plain: Plain) -> Tensor:
-    return (plain.current - plain.previous).pow(2).sum(-1).sqrt()
 
 
 def from_the_last_token(plain: Plain) -> Tensor:
@@ -60,10 +55,10 @@ def unlike_pivots(plain: Plain) -> Tensor:
     size = plain.keys.norm(dim=-1)
     pivots = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))[:8]
     unit = plain.current / plain.current.norm(dim=-1, keepdim=True)
-    scores = torch.full((len(unit),), 2.0, dtype=torch.float64)
-    for column in range(len(unit)):
-        if column not in pivots and pivots:
-            scores[column] = -max((unit[column] @ unit[pivot]).item() for pivot in pivots)
+    scores = torch.zeros(len(unit), dtype=torch.float64)
+    for column in plain.candidates:
+        likeness = max((unit[column] @ unit[pivot]).item() for pivot in pivots)
+        scores[column] = 3 - pivots.index(column) / 8 if column in pivots else -likeness
     return scores
 
 
@@ -86,7 +81,6 @@ def evenly_spread(plain: Plain) -> Tensor:
 
 
 PLAIN_SCORES: dict[str, Callable[[Plain], Tensor]] = {
-    "v2drop": variation,
     "fastv": from_the_last_token,
     "pyramiddrop": from_the_last_token,
     "sparsevlm": from_raters,

@@ -24,7 +24,7 @@ class Dart(Method):
         self.pivots = pivots
 
     def score(self, context: StageContext) -> Tensor:
-        """2 for pivots; for others, how unlike the most similar pivot they are (minus the cosine, from -1 to 1)."""
+        """2 or more for pivots, by their size; for others, minus the cosine with the most similar pivot."""
         size = torch.linalg.vector_norm(context.keys().float(), dim=(1, 3)).masked_fill(~context.candidates, -1.0)
         count = min(self.pivots, size.shape[1])
         largest, pivots = size.topk(count, dim=1)
@@ -32,4 +32,5 @@ class Dart(Method):
         samples = torch.arange(len(size), device=size.device)[:, None]
         cosines = tokens @ tokens[samples, pivots].transpose(1, 2)
         likeness = cosines.masked_fill(largest[:, None, :] < 0, -1.0).amax(2)
-        return (-likeness).scatter(1, pivots, 2.0)
+        first = 3 - torch.arange(count, device=size.device) / count
+        return (-likeness).scatter(1, pivots, first.expand_as(largest))

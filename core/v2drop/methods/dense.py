@@ -12,6 +12,7 @@ class Dense(Method):
     """No stages at all, whatever the budget."""
 
     name = "dense"
+    reads_states = False
 
     def score(self, context: StageContext) -> Tensor:
         """All tokens are equal."""

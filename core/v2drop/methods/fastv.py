@@ -16,6 +16,7 @@ class FastV(Method):
     name = "fastv"
     depths: ClassVar[Sequence[float]] = (2 / 32,)
     drops_rest = False
+    reads_text = True
 
     def score(self, context: StageContext) -> Tensor:
         """Attention that each token receives from its sample's last token."""

@@ -15,6 +15,7 @@ class Random(Method):
     """
 
     name = "random"
+    reads_states = False
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

@@ -22,6 +22,7 @@ class SparseVLM(Method):
     name = "sparsevlm"
     depths = (2 / 32, 6 / 32, 15 / 32)
     drops_rest = False
+    reads_text = True
 
     def __init__(self, recycle: float = 0.0) -> None:
         self.recycle = recycle
