@@ -5,7 +5,7 @@ OLDEST := 5.0.0
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup bench train evaluate wheel clean
+.PHONY: help demo test features test-oldest lint format setup bench strangers train evaluate wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,6 +35,10 @@ setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluatio
 
 bench: setup  ## measure speed and memory against their targets; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py
+
+strangers: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests
+	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m strangers $(TRANSFORMERS) $(OPTIONS)
 
 train: setup  ## train the zoo's models (about 2 hours on two cores; LLaVA from scratch, the others from it), then write their cards
 	for name in llava llava_next qwen2_vl; do \

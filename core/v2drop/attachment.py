@@ -196,6 +196,11 @@ class Attachment:
         self, inputs: Mapping[str, Any], assigned: Tensor | None, shape: tuple[int, int], past: int, media: bool
     ) -> ProgressiveDropper | None:
         """What drops the vision tokens of a chunk of `shape`, with `media` or not; None where it holds none."""
+        if getattr(torch.compiler, "is_exporting", bool)():  # torch 2.6 does not say
+            raise UsageError(
+                f"torch.export of an attached {type(self._model).__name__}: how many tokens stay depends on the prompt, which "
+                "an exported graph cannot hold; detach() before exporting; see README, 'Limits'"
+            )
         found = self._adapter.vision_mask(self._model, inputs) if assigned is None else fit_mask(assigned, *shape)
         dropper = None
         if found is not None:

@@ -66,7 +66,7 @@ class Chunk:
             rows = self.dropper.rows
             self._trace(hidden_states, before)
         if layer in self._starts:
-            held = latest(self._memory.held, layer)
+            held = latest(self._memory.columns or self._memory.held, layer)
             self._changed_at, self._ragged = layer, held is not None and held.valid is not None
             self._shortened.clear()
         # a decode step without padding ends here: its one query sees every key that a layer holds

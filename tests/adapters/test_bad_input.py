@@ -125,6 +125,10 @@ CALLS = {
     "attaching to a part as well": (
         lambda run, call: attach(call.model.model, HALVES), v2drop.AlreadyAttachedError, "attached to this",
     ),
+    "exporting": (
+        lambda run, call: torch.export.export(call.model, (), kwargs=call.inputs, strict=False),
+        v2drop.UsageError, "torch.export of an attached LlavaForConditionalGeneration",
+    ),
     "half a picture": (
         lambda run, call: LlavaAdapter().layout(call.model, {"input_ids": torch.full((1, 15), IMAGE)}),
         v2drop.VisionMaskError, "15 vision tokens",
