@@ -166,3 +166,9 @@ def test_mistakes_are_named():
         make_method(Random(seed=3), metric="l1")
     with pytest.raises(v2drop.MetricError, match="unknown metric"):
         make_method("v2drop", metric="l3")
+
+
+def test_a_seed_for_each_sample_is_as_the_seed_alone():
+    both = kept(Random([3, 7]))
+    assert both == [kept(Random(3))[0], kept(Random(7))[1]]
+    assert both != kept(Random(3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,18 +14,22 @@ class Random(Method):
     """A pseudorandom number for each vision token, made of the seed, the layer and the token's place among its sample's.
 
     So it is the same in any batch and on any device. Comparisons over many prompts should take another seed for each.
+
+    Args:
+        seed: of all samples, or one for each sample of the batch.
     """
 
     name = "random"
     reads_states = False
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int | Sequence[int] = 0) -> None:
         self.seed = seed
 
     def score(self, context: StageContext) -> Tensor:
         """Numbers from 0 to 1."""
-        state = _mixed(torch.tensor(self.seed)) + context.layer  # on the CPU: a number, which needs no transfer
-        return _mixed(context.rank + _mixed(state).item()).to(torch.float64).div(2.0**63).abs().float()
+        state = _mixed(_mixed(torch.tensor(self.seed)) + context.layer)  # on the CPU: a number, which needs no transfer
+        start = state.item() if state.ndim == 0 else state[:, None].to(context.rank.device)
+        return _mixed(context.rank + start).to(torch.float64).div(2.0**63).abs().float()
 
 
 def _mixed(state: Tensor) -> Tensor:
