@@ -70,6 +70,7 @@ class Ideal:
         for number, layer in enumerate(self._layers):
             if number in self._inputs:
                 hidden, options = self._inputs[number]
-            hidden = layer(hidden, past_key_values=cache, use_cache=True, **options)
+            output = layer(hidden, past_key_values=cache, use_cache=True, **options)
+            hidden = output[0] if isinstance(output, tuple) else output  # Qwen2-VL's layers in transformers 5.0
         self._language_model.norm(hidden)
         return cache
