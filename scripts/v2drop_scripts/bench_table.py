@@ -19,7 +19,7 @@ LEGEND = (
     "speed-up that token counts allow, and that of the same layers on inputs that are short already; over ideal: the method's "
     "time over the ideal's; scoring: its share of the method's prefill. Growth: the power of all tokens that costs grow as."
 )
-WIDTH = 124  # of what is not a terminal
+WIDTH = 132  # of what is not a terminal
 
 
 def print_bench(results: dict[str, Any]) -> None:
