@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 OLDEST := 5.0.0
 FUZZ ?= 1000
+RESULTS ?= docs/results
+JOURNAL ?= out/results
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup bench fuzz strangers train evaluate wheel clean
+.PHONY: help demo test features test-oldest lint format setup bench fuzz strangers train evaluate results wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -53,6 +55,9 @@ evaluate: setup  ## measure the zoo's models, dense and with a third of the visi
 	for options in llava llava_next qwen2_vl "qwen2_vl --modality video"; do \
 		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 && \
 		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 --retain 0.333 || exit 1; done
+
+results: setup  ## compare all methods on every zoo model, about an hour; writes docs/results, goes on after a stop
+	$(BIN)/python -m v2drop_zoo.results --out $(RESULTS) --journal $(JOURNAL)
 
 wheel: setup  ## build the wheel and the sdist
 	$(BIN)/python -m build

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from prefill import RAGGED
-from timed_model import LENGTH, SCHEDULE, Prompt, build_model, in_turns, seconds
+from timed_model import LENGTH, SCHEDULE, Prompt, build_model
 from transformers import StaticCache
 
 import v2drop
+from v2drop_scripts.bench_rounds import in_turns, seconds
 
 STEPS = 8
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from timed_model import EVERYTHING, LENGTH, SCHEDULE, VISION, Ideal, Prompt, in_turns, seconds
+from timed_model import EVERYTHING, LENGTH, SCHEDULE, VISION, Prompt
 
 import v2drop
+from v2drop_scripts.bench_ideal import Ideal
+from v2drop_scripts.bench_rounds import in_turns, seconds
 
 RAGGED = ((35, 10, 80, 35, 5, 60, 20, 35), (576, 576, 288, 576, 576, 144, 432, 576))  # text and vision tokens
 
@@ -15,7 +17,7 @@ RAGGED = ((35, 10, 80, 35, 5, 60, 20, 35), (576, 576, 288, 576, 576, 144, 432, 5
 def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
     """Seconds of each way at batch 1, round by round."""
     prompt = Prompt()
-    ideal = Ideal(model, prompt)
+    ideal = Ideal(model, prompt, SCHEDULE)
     ways = {
         "dense": lambda: seconds(lambda: prompt.dense(model)),
         "keep=1.0": lambda: attached(model, prompt, EVERYTHING),
@@ -29,7 +31,7 @@ def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
 def ragged(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
     """Seconds of V2Drop and the ideal on 8 samples of different lengths, round by round."""
     prompt = Prompt(*RAGGED)
-    ideal = Ideal(model, prompt)
+    ideal = Ideal(model, prompt, SCHEDULE)
     ways = {
         "batch 8 ideal": lambda: seconds(ideal),
         "batch 8 prefill": lambda: attached(model, prompt, SCHEDULE),

@@ -1,13 +1,11 @@
-"""The model that is measured, its prompts, and how a call is timed."""
+"""The model that is measured, and its prompts."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import CLIPVisionConfig, DynamicCache, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 import v2drop
 
@@ -42,6 +40,7 @@ class Prompt:
         lengths = [text + vision + SUFFIX for text, vision in zip(texts, pictures, strict=True)]
         longest = max(lengths)
         self.embeds = torch.randn(len(lengths), longest, HIDDEN) * 0.02
+        self.position_ids = torch.arange(longest)[None]
         self.vision_mask = torch.zeros(len(lengths), longest, dtype=torch.bool)
         self.attention_mask = torch.zeros(len(lengths), longest, dtype=torch.long)
         for row, (length, vision) in enumerate(zip(lengths, pictures, strict=True)):
@@ -57,51 +56,3 @@ class Prompt:
         """The same on an attached model."""
         run.vision_mask = self.vision_mask
         return self.dense(model, **options)
-
-
-class Ideal:
-    """The same decoder layers on inputs that are already short, as a run with dropping leaves them: no scoring, no gathering."""
-
-    def __init__(self, model: Any, prompt: Prompt) -> None:
-        self.model, self.prompt = model, prompt
-        self.inputs: dict[int, tuple[torch.Tensor, dict[str, Any]]] = {}
-        layers = model.model.language_model.layers
-        with v2drop.attach(model, SCHEDULE) as run:
-            hooks = [
-                layers[layer].register_forward_pre_hook(self._keep(layer), with_kwargs=True)
-                for layer in (0, *(stage.layer for stage in SCHEDULE.stages))
-            ]
-            prompt.attached(model, run)
-            for hook in hooks:
-                hook.remove()
-
-    def _keep(self, layer: int) -> Callable[..., None]:
-        def hook(_: Any, args: Any, kwargs: Any) -> None:
-            self.inputs[layer] = args[0].clone(), {k: kwargs[k] for k in ("position_embeddings", "attention_mask")}
-
-        return hook
-
-    def __call__(self) -> torch.Tensor:
-        language_model = self.model.model.language_model
-        cache = DynamicCache(config=self.model.config.text_config)
-        positions = torch.arange(self.prompt.embeds.shape[1])[None]
-        language_model.rotary_emb(self.prompt.embeds, position_ids=positions)
-        for number, layer in enumerate(language_model.layers):
-            if number in self.inputs:
-                hidden, options = self.inputs[number]
-            hidden = layer(hidden, past_key_values=cache, use_cache=True, **options)
-        return language_model.norm(hidden)
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    """How long a call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def in_turns(ways: dict[str, Callable[[], float]], number: int) -> dict[str, float]:
-    """One interleaved round; each round starts with another way, so that none is always first."""
-    names = list(ways)
-    first = number % len(names)
-    return {name: ways[name]() for name in names[first:] + names[:first]}

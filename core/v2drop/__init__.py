@@ -17,6 +17,7 @@ from .errors import (
     VisionMaskError,
 )
 from .layout import Medium, Tiles, View, VisionLayout
+from .methods import Method, StageContext, methods
 from .registry import get_adapter, registered_adapters
 from .report import DropReport
 from .rows import Rows
@@ -33,6 +34,7 @@ __all__ = [
     "DropReport",
     "MediaError",
     "Medium",
+    "Method",
     "MethodError",
     "MetricError",
     "ModelDimensions",
@@ -41,6 +43,7 @@ __all__ = [
     "Schedule",
     "ScheduleError",
     "Stage",
+    "StageContext",
     "Tiles",
     "UnsupportedModelError",
     "UsageError",
@@ -50,6 +53,7 @@ __all__ = [
     "VisionMaskError",
     "attach",
     "get_adapter",
+    "methods",
     "registered_adapters",
     "token_variation",
 ]

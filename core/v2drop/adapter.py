@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from .attention import attention_weights, compose_axes, queries_and_keys, visible_keys
 from .errors import UnsupportedModelError, VisionMaskError
 from .layout import VisionLayout
 from .rows import Rows
@@ -124,6 +125,42 @@ class Adapter(ABC):
         if layer_kwargs.get("position_ids") is not None:
             gathered["position_ids"] = rows.gather(layer_kwargs["position_ids"])
         return gathered
+
+    def attention_rows(
+        self, layer: Any, hidden_states: Tensor, layer_kwargs: Mapping[str, Any], rows: Tensor, before: int = 0
+    ) -> Tensor:
+        """Attention weights of some rows of a decoder layer, float32 [B, heads, R, before + Q], for methods that score by it.
+
+        As transformers writes its layers: `input_layernorm`, and `self_attn` with q_proj, k_proj, head_dim and scaling.
+        Override it where a model differs.
+
+        Args:
+            layer: the decoder layer.
+            hidden_states: its input [B, Q, H].
+            layer_kwargs: its keyword arguments.
+            rows: int64 [B, R], the rows whose queries are wanted.
+            before: how many earlier keys the layer holds in its cache.
+        """
+        queries, keys = queries_and_keys(layer, hidden_states, self.rotary(layer, layer_kwargs), rows)
+        if before:
+            earlier = layer_kwargs["past_key_values"].layers[layer.self_attn.layer_idx].keys
+            keys = torch.cat([earlier[:, :, :before].to(keys.device, keys.dtype), keys], dim=2)
+        mask, positions = layer_kwargs.get("attention_mask"), layer_kwargs.get("position_ids")
+        visible = visible_keys(mask, rows, before, hidden_states.shape[1], positions)
+        return attention_weights(queries, keys, visible, layer.self_attn.scaling)
+
+    def layer_keys(self, layer: Any, hidden_states: Tensor, layer_kwargs: Mapping[str, Any]) -> Tensor:
+        """A decoder layer's rotated keys [B, key heads, Q, D] of its input [B, Q, H]; see `attention_rows`."""
+        no_rows = torch.zeros(hidden_states.shape[0], 0, dtype=torch.long, device=hidden_states.device)
+        return queries_and_keys(layer, hidden_states, self.rotary(layer, layer_kwargs), no_rows)[1]
+
+    def rotary(self, layer: Any, layer_kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """cos and sin, [B or 1, Q, D], of a decoder layer's rows."""
+        cos, sin = layer_kwargs["position_embeddings"]
+        if cos.ndim == 3:
+            return cos, sin
+        sections = layer.self_attn.config.rope_parameters["mrope_section"]  # transformers 5.0: M-RoPE's axes apart
+        return compose_axes(cos, sections), compose_axes(sin, sections)
 
     def dimensions(self, model: Any) -> ModelDimensions:
         """Sizes of the language model."""

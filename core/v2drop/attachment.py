@@ -14,15 +14,14 @@ from torch.utils.hooks import RemovableHandle
 from .adapter import Adapter
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
-from .errors import AlreadyAttachedError, MethodError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
+from .errors import AlreadyAttachedError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
 from .inputs import fit_mask, has_media, padding_of
 from .memory import Memory, filled, static_length
+from .methods import Method, make_method
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
 from .schedule import READ_ON, Schedule
-from .variation import check_metric
 
-METHODS = ("v2drop",)
 _CHUNK = "v2drop_chunk"  # the keyword argument in which a forward call carries its state to the decoder layers
 
 
@@ -31,8 +30,8 @@ def attach(
     schedule: Schedule | None = None,
     *,
     retained: float | None = None,
-    method: str = "v2drop",
-    metric: str = "l2",
+    method: str | Method = "v2drop",
+    metric: str | None = None,
     adapter: Adapter | None = None,
 ) -> Attachment:
     """Make a stock vision-language model drop vision tokens, until detached.
@@ -40,10 +39,10 @@ def attach(
     Args:
         model: a transformers model that an adapter serves, also inside PEFT or torch.compile.
         schedule: when to drop and how many stay.
-        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers, cut at the paper's
+        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers, cut at the method's
             relative depths (`Schedule.for_budget`).
-        method: how tokens are scored; "v2drop".
-        metric: distance between two layers' inputs: "l2", "l1" or "cosine".
+        method: how tokens are scored: a name of `v2drop.methods()`, or a `Method` made with options.
+        metric: of "v2drop", the distance between two layers' inputs: "l2" (the default), "l1" or "cosine".
         adapter: what knows the model's insides; by default the installed one for its model type.
 
     Returns:
@@ -52,7 +51,7 @@ def attach(
     Raises:
         UnsupportedModelError: no adapter serves the model.
         ScheduleError: both or neither of schedule and retained, or a schedule that does not fit the model's depth.
-        MethodError, MetricError: an unknown method or metric.
+        MethodError, MetricError: an unknown method or metric, or a metric for another method than V2Drop.
         AlreadyAttachedError: v2drop is attached to this model already.
     """
     if adapter is None:
@@ -63,13 +62,14 @@ def attach(
     if not isinstance(bare, nn.Module):
         raise UnsupportedModelError(f"{type(model).__name__} is not a model; see README, 'Supported models'")
     depth = len(adapter.decoder_layers(bare))
+    chosen = make_method(method, metric=metric)
     if (schedule is None) == (retained is None):
         raise ScheduleError(
             f"schedule={schedule!r} and retained={retained!r}: pass one of the two, for example retained=0.333; {READ_ON}"
         )
     if schedule is None:
         assert retained is not None
-        schedule = Schedule.for_budget(depth, retained)
+        schedule = chosen.schedule(depth, retained)
     if not isinstance(schedule, Schedule):
         raise ScheduleError(
             f"schedule={schedule!r}: pass a v2drop.Schedule (a published one: v2drop.Schedule.preset(name)), or a budget "
@@ -82,10 +82,7 @@ def attach(
             f"a stage before layer {schedule.stages[0].layer}: in {type(bare).__name__} nothing may be dropped before layer "
             f"{first}; pass a schedule that starts there; {READ_ON}"
         )
-    if method not in METHODS:
-        raise MethodError(f"unknown method {method!r}: use one of {', '.join(METHODS)}; see README, 'Methods'")
-    check_metric(metric)
-    return Attachment(bare, schedule, adapter, metric)
+    return Attachment(bare, schedule, adapter, chosen)
 
 
 class Attachment:
@@ -93,12 +90,13 @@ class Attachment:
 
     Attributes:
         schedule: the stages in force.
+        method: what scores tokens.
         report: DropReport of the last chunk that held vision tokens, None before one. It survives `detach`.
     """
 
-    def __init__(self, model: nn.Module, schedule: Schedule, adapter: Adapter, metric: str) -> None:
-        self.schedule = schedule
-        self._model, self._adapter, self._metric = model, adapter, metric
+    def __init__(self, model: nn.Module, schedule: Schedule, adapter: Adapter, method: Method) -> None:
+        self.schedule, self.method = schedule, method
+        self._model, self._adapter = model, adapter
         self._vision_mask: Tensor | None = None
         self._trace: ChunkTrace | None = None
         inner, layers = adapter.inner_model(model), adapter.decoder_layers(model)
@@ -207,7 +205,7 @@ class Attachment:
         dropper = None
         if found is not None:
             real = padding_of(inputs.get("attention_mask"), past, shape[1])
-            dropper = ProgressiveDropper(self.schedule, found, attention_mask=real, metric=self._metric)
+            dropper = ProgressiveDropper(self.schedule, found, attention_mask=real, method=self.method)
         if dropper is None or not any(dropper.vision_counts):
             if media:
                 raise VisionMaskError(
@@ -232,8 +230,8 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
     if chunk is None:
         return None
     if args:
-        return (chunk.before_layer(layer, args[0], kwargs), *args[1:]), kwargs
-    kwargs["hidden_states"] = chunk.before_layer(layer, kwargs["hidden_states"], kwargs)
+        return (chunk.before_layer(layer, module, args[0], kwargs), *args[1:]), kwargs
+    kwargs["hidden_states"] = chunk.before_layer(layer, module, kwargs["hidden_states"], kwargs)
     return args, kwargs
 
 

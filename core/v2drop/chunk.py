@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from .adapter import Adapter
 from .dropper import ProgressiveDropper
 from .errors import UnsupportedModelError
+from .look import LayerLook
 from .masks import shorten_mask
 from .memory import Memory, check_cache, latest, static_length
 from .outputs import restore_attention, restore_output
@@ -50,16 +52,19 @@ class Chunk:
         self._queries_per_layer: list[int] = []
         self._keys_per_layer: list[int] = []
 
-    def before_layer(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
+    def before_layer(self, layer: int, module: Any, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
         """Shorten a decoder layer's input [B, Q, H], and in place the keyword arguments that run over positions."""
         self._cache = kwargs.get("past_key_values")
         if layer < len(self._queries_per_layer):
             return self._again(layer, hidden_states, kwargs)
         rows = None
         if self.dropper is not None:
-            hidden_states = self.dropper.before_layer(layer, hidden_states)
+            assert self._past is not None
+            before = self._past - self._memory.missing(layer)
+            look = partial(LayerLook, self._adapter, module, kwargs, before)  # kwargs are those of the layer, see below
+            hidden_states = self.dropper.before_layer(layer, hidden_states, look)
             rows = self.dropper.rows
-            self._trace(layer, hidden_states)
+            self._trace(hidden_states, before)
         if layer in self._starts:
             held = latest(self._memory.columns or self._memory.held, layer)
             self._changed_at, self._ragged = layer, held is not None and held.valid is not None
@@ -107,10 +112,8 @@ class Chunk:
             short["cache_position"] = kwargs["cache_position"][:count] - self._memory.missing(layer)
         return short
 
-    def _trace(self, layer: int, hidden_states: Tensor) -> None:
+    def _trace(self, hidden_states: Tensor, before: int) -> None:
         self._element_size = hidden_states.element_size()
-        assert self._past is not None
-        before = self._past - self._memory.missing(layer)
         self._queries_per_layer.append(hidden_states.shape[1])
         self._keys_per_layer.append(before + hidden_states.shape[1])
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from .errors import UsageError, VisionMaskError
+from .methods import Look, Method, StageContext, make_method
 from .rows import Rows
 from .schedule import Schedule, Stage
-from .selection import keep_highest
-from .variation import check_metric, token_variation
 
 
 class ProgressiveDropper:
@@ -32,6 +33,7 @@ class ProgressiveDropper:
         attention_mask: [B, S], zero (or False) at padding; None if there is none. Padding is never a candidate and
             leaves with the first tokens that are dropped.
         metric: see `token_variation`.
+        method: how tokens are scored, if not by V2Drop; `metric` is V2Drop's.
 
     A sample's last real token is never a candidate, because the next token is predicted from it. Making one reads the
     device once, for the counts; nothing afterwards does.
@@ -50,11 +52,16 @@ class ProgressiveDropper:
     """
 
     def __init__(
-        self, schedule: Schedule, vision_mask: Tensor, *, attention_mask: Tensor | None = None, metric: str = "l2"
+        self,
+        schedule: Schedule,
+        vision_mask: Tensor,
+        *,
+        attention_mask: Tensor | None = None,
+        metric: str | None = None,
+        method: str | Method = "v2drop",
     ) -> None:
-        check_metric(metric)
         real = check_masks(vision_mask, attention_mask)
-        self.schedule, self.metric = schedule, metric
+        self.schedule, self.method = schedule, make_method(method, metric=metric)
         self.length = vision_mask.shape[1]
         self.vision_mask = vision_mask & real
         columns = torch.arange(self.length, device=real.device)
@@ -70,7 +77,8 @@ class ProgressiveDropper:
         self._real_counts: list[int] = counts[2]
         self.vision_end: int = max(counts[3])
         self._stages = {stage.layer: stage for stage in schedule.stages}
-        self._previous: Tensor | None = None
+        self._rank = (self.vision_mask.cumsum(1) - 1).clamp(min=0)
+        self._previous: tuple[Tensor, Look | None] | None = None
         self.rows: Rows | None = None
         self.kept: dict[int, Rows | None] = {}
         self._selected: dict[int, Rows] = {}
@@ -87,10 +95,11 @@ class ProgressiveDropper:
         """Whether any sample has a token that may be dropped."""
         return any(self._candidate_counts)
 
-    def before_layer(self, layer: int, hidden_states: Tensor) -> Tensor:
+    def before_layer(self, layer: int, hidden_states: Tensor, look: Callable[[Tensor], Look] | None = None) -> Tensor:
         """Call before each decoder layer, in order, with its input [B, Q, H]; returns what is left of it.
 
-        The input of the layer before a stage is held until that stage, and no longer.
+        The input of the layer before a stage is held until that stage, and no longer. `look` is for methods that look at
+        a layer's attention: it makes what this layer tells of itself, from the input that is returned.
 
         Raises:
             UsageError: the layer before a stage was left out, or the input does not hold the rows that are left.
@@ -107,7 +116,9 @@ class ProgressiveDropper:
             hidden_states = self._drop(stage, hidden_states)
             self.kept[layer] = self.rows
             self.alive[layer] = [sum(both) for both in zip(self._never_dropped, self._candidate_counts, strict=True)]
-        self._previous = hidden_states if layer + 1 in self._stages and self.has_candidates else None
+        self._previous = None
+        if layer + 1 in self._stages and self.has_candidates:
+            self._previous = hidden_states, None if look is None else look(hidden_states)
         return hidden_states
 
     def _drop(self, stage: Stage, hidden_states: Tensor) -> Tensor:
@@ -123,10 +134,12 @@ class ProgressiveDropper:
             )
         device = hidden_states.device  # layers may lie on several
         self._candidates, self._real = self._candidates.to(device), self._real.to(device)
+        context = self._context(stage, staying, hidden_states, *previous)
         with torch.no_grad():  # which tokens stay is no differentiable choice
-            scores = token_variation(hidden_states, previous.to(device), self.metric)
-            keep = keep_highest(scores, self._candidates, staying) | (self._real & ~self._candidates)
+            scores = self.method.score(context).float()
             self.nonfinite.append((~scores.isfinite() & self._candidates).sum())
+        chosen, hidden_states = self.method.choose(context, scores)
+        keep = chosen | (self._real & ~self._candidates)
         self._real_counts = [
             real - before + after for real, before, after in zip(self._real_counts, alive, staying, strict=True)
         ]
@@ -136,6 +149,27 @@ class ProgressiveDropper:
         self._real = self._still(self._real, selected)
         self.rows = selected.within(self.rows)
         return selected.gather(hidden_states)
+
+    def _context(
+        self, stage: Stage, staying: list[int], current: Tensor, previous: Tensor, look: Look | None
+    ) -> StageContext:
+        device, every = current.device, Rows.every(0, self.length, self._candidates)
+        rows = every if self.rows is None else self.rows
+        vision = (self.vision_mask.gather(1, rows.index.to(self.vision_mask.device))).to(device) & self._real
+        vision_counts = zip(self._never_dropped, self._candidate_counts, strict=True)
+        return StageContext(
+            layer=stage.layer,
+            previous=previous.to(device),
+            current=current,
+            index=rows.index.to(device),
+            real=self._real,
+            vision=vision,
+            candidates=self._candidates,
+            rank=self._rank.gather(1, rows.index.to(self._rank.device)).to(device),
+            staying=staying,
+            text_counts=[real - sum(alive) for real, alive in zip(self._real_counts, vision_counts, strict=True)],
+            look=look,
+        )
 
     def again(self, layer: int, hidden_states: Tensor) -> Tensor:
         """What `before_layer` returned, from the same input: for layers that are recomputed in a backward pass."""

@@ -84,7 +84,9 @@ class Schedule:
         return tuple(_PRESETS)
 
     @classmethod
-    def for_budget(cls, num_layers: int, retained: float, layers: Sequence[int] | None = None) -> Schedule:
+    def for_budget(
+        cls, num_layers: int, retained: float, layers: Sequence[int] | None = None, *, drop_rest: bool = True
+    ) -> Schedule:
         """The schedule that keeps the share `retained` of the vision tokens, averaged over all layers.
 
         As in the paper the last stage drops what is left and the stages before it share one ratio. A budget beyond
@@ -94,6 +96,7 @@ class Schedule:
             num_layers: decoder layers of the language model.
             retained: the budget as papers quote it: 0.333 is "192 of 576 tokens".
             layers: where to cut; by default the paper's relative depths (3, 17 and 22 of 32).
+            drop_rest: whether the last stage drops what is left; if not, it shares the others' ratio.
 
         Raises:
             ScheduleError: a budget outside (0, 1], below what the layers before the first stage cost, or layers that
@@ -113,6 +116,9 @@ class Schedule:
                 f"retained={retained!r}: with the first stage before layer {cuts[0]} of {num_layers} at least "
                 f"{math.ceil(least * 1000) / 1000} is kept: keep more{' or cut earlier' * (cuts[0] > 1)}; {READ_ON}"
             )
+        if not drop_rest:
+            ratio = _solve_ratio((*cuts, num_layers), retained * num_layers)
+            return cls([(cut, ratio) for cut in cuts])
         if retained * num_layers >= cuts[-1]:
             last = (retained * num_layers - cuts[-1]) / (num_layers - cuts[-1])
             return cls([*((cut, 1.0) for cut in cuts[:-1]), (cuts[-1], min(1.0, last))])
@@ -203,4 +209,6 @@ _PRESETS = {
     "llava-1.5-192": Schedule([(3, 0.5), (17, 0.3), (22, 0.0)]),  # the paper's 192 tokens: 193.5 of 576
     "reference-llava": Schedule([(3, 0.5), (17, 0.5), (22, 0.0)], min_tokens=1),  # the published code's default
     "reference-qwen2-vl": Schedule([(3, 0.25), (16, 0.05), (22, 0.0)], min_tokens=1),
+    "fastv": Schedule([(2, 0.5)]),  # K = 2, R = 50 %; with method="fastv"
+    "pyramiddrop": Schedule([(8, 0.5), (16, 0.5), (24, 0.5)]),  # of 32 layers; with method="pyramiddrop"
 }

@@ -9,6 +9,9 @@ import typer
 import v2drop
 
 from .adapters import adapters
+from .bench import bench
+from .compare_methods import compare_methods
+from .compare_models import compare_models
 from .errors import tell_mistakes
 from .new_adapter import new_adapter
 from .run import run
@@ -21,6 +24,9 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(schedule)
+app.command()(compare_methods)
+app.command()(compare_models)
+app.command()(bench)
 app.command()(adapters)
 app.command()(new_adapter)
 

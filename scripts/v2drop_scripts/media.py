@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,16 +71,25 @@ def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
 
 def as_inputs(processor: Any, media: Media, prompt: str) -> Any:
     """The model's inputs, and for a video `video_metadata`, which the model does not take. Pictures stand first."""
-    content: list[dict[str, str]] = [{"type": "image"}] * len(media.pictures)
-    arguments: dict[str, Any] = {"images": [media.pictures]} if media.pictures else {}  # one chat's
-    if media.frames is not None:
-        content = [*content, {"type": "video"}]
-        arguments |= {"videos": [media.frames], "video_metadata": [media.metadata]}
+    return batch_inputs(processor, [media], [prompt])
+
+
+def batch_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
+    """The inputs of a batch of prompts, each about its media; see `as_inputs`. Raises CommandError where they do not fit."""
+    chats = []
+    for each, prompt in zip(media, prompts, strict=True):
+        content: list[dict[str, str]] = [{"type": "image"}] * len(each.pictures)
+        content += [{"type": "video"}] if each.frames is not None else []
+        chats.append([{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}])
+    arguments: dict[str, Any] = {"padding": True} if len(chats) > 1 else {}
+    if any(each.pictures for each in media):
+        arguments |= {"images": [each.pictures for each in media if each.pictures]}
+    if videos := [each for each in media if each.frames is not None]:
+        arguments |= {"videos": [each.frames for each in videos], "video_metadata": [each.metadata for each in videos]}
         arguments |= {"do_sample_frames": False, "return_metadata": True}
-    chat = [{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
     try:
-        text = processor.apply_chat_template(chat, add_generation_prompt=True)
-        return processor(text=text, return_tensors="pt", **arguments)
+        texts = [processor.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
+        return processor(text=texts, return_tensors="pt", **arguments)
     except (ValueError, IndexError) as error:
         raise CommandError(f"the processor cannot take this prompt with these pictures or video: {error}") from error
 

@@ -44,19 +44,19 @@ class LanguageModelTimer:
             hook.remove()
 
     def _start(self) -> None:
-        self._elsewhere, self._started = 0.0, _now()
+        self._elsewhere, self._started = 0.0, now()
 
     def _stop(self) -> None:
-        self.seconds.append(_now() - self._started - self._elsewhere)
+        self.seconds.append(now() - self._started - self._elsewhere)
 
     def _leave(self) -> None:
-        self._elsewhere -= _now()
+        self._elsewhere -= now()
 
     def _return(self) -> None:
-        self._elsewhere += _now()
+        self._elsewhere += now()
 
 
-def _now() -> float:
+def now() -> float:
     """Seconds, once the devices have done what they were told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 
@@ -20,18 +19,24 @@ import v2drop
 from v2drop_scripts.checkpoints import RECOMMENDATION, find_checkpoint, load_model
 
 from . import CHECKPOINTS
-from .baselines import BASELINES, baselines_as_metrics
 from .clips import RATE, write_video
 from .descriptions import ABILITIES, TRAINING
 from .evaluate import Asked, Result, answer_batch, fresh_questions, measure
 from .media import Medium
 from .recipes import RECIPES
 from .scenes import Scene
+from .smallest_variation import SmallestVariation
 
 BUDGETS = (0.5, 1 / 3, 0.22)
 EXAMPLE_SEED = 2026
 LAYERS = {"llava": (1, 5, 8), "llava_next": (1, 5, 8), "qwen2_vl": (1, 5, 8)}  # where recommended schedules cut
 RETAINED = 1 / 3
+CHOICES: dict[str, str | v2drop.Method] = {
+    "V2Drop": "v2drop",
+    "smallest variation": SmallestVariation(),
+    "random": "random",
+    "uniform": "uniform",
+}
 SHOWN = {"image": "pictures", "video": "videos"}
 
 
@@ -69,13 +74,10 @@ def measure_all(
     """Every way of choosing tokens at every budget, by (name, budget), on the same questions; dense at budget 1."""
     depth = len(v2drop.get_adapter(model).decoder_layers(model))
     results = {("dense", 1.0): measure(model, processor, questions)}
-    with baselines_as_metrics():
-        for budget in BUDGETS:
-            schedule = v2drop.Schedule.for_budget(depth, budget, layers)
-            for name in ("V2Drop", *BASELINES):
-                torch.manual_seed(seed)
-                metric = "l2" if name == "V2Drop" else name
-                results[name, budget] = measure(model, processor, questions, schedule, metric=metric)
+    for budget in BUDGETS:
+        schedule = v2drop.Schedule.for_budget(depth, budget, layers)
+        for name, method in CHOICES.items():
+            results[name, budget] = measure(model, processor, questions, schedule, method, seed)
     return results
 
 
@@ -84,7 +86,7 @@ def figures(results: dict[tuple[str, float], Result]) -> str:
     dense = results["dense", 1.0]
     lines = ["| tokens chosen by | " + " | ".join(f"{budget:.0%} retained" for budget in BUDGETS) + " |"]
     lines.append("|---|" + "---|" * len(BUDGETS))
-    for name in ("V2Drop", *BASELINES):
+    for name in CHOICES:
         cells = [f"{results[name, budget].accuracy:.1%}" for budget in BUDGETS]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     third = results["V2Drop", RETAINED]

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -23,7 +22,9 @@ from rich.table import Table
 
 import v2drop
 from v2drop_qwen2_vl.video import load_video
+from v2drop_scripts.answers import generate_answers
 from v2drop_scripts.checkpoints import find_checkpoint, load_model
+from v2drop_scripts.entrants import seeded
 from v2drop_scripts.errors import CommandError, tell_mistakes
 
 from .clips import RATE, Clip, write_video
@@ -34,6 +35,7 @@ from .recipes import RECIPES
 from .scenes import Scene
 
 BATCH = 50
+LONGEST_ANSWER = 3  # new tokens: a word, and the end of the answer
 Asked = tuple[Scene | Clip, Question]
 
 
@@ -71,38 +73,44 @@ def measure(
     processor: Any,
     questions: Sequence[Asked],
     schedule: v2drop.Schedule | None = None,
-    metric: str = "l2",
+    method: str | v2drop.Method = "v2drop",
+    seed: int = 0,
     progress: bool = True,
 ) -> Result:
-    """Ask every question; with a schedule, while dropping."""
+    """Ask every question; with a schedule, while dropping. The seed is of method "random"."""
     asked: dict[str, int] = {}
     right: dict[str, int] = {}
-    attached: AbstractContextManager[Any] = nullcontext()
-    if schedule is not None:
-        attached = v2drop.attach(model, schedule, metric=metric)
     shares = []
-    with attached as run:
-        batches = [questions[start : start + BATCH] for start in range(0, len(questions), BATCH)]
-        for batch in track(batches, "asking", console=Console(stderr=True), transient=True, disable=not progress):
-            for (_, question), answer in zip(batch, answer_batch(model, processor, batch), strict=True):
-                asked[question.kind] = asked.get(question.kind, 0) + 1
-                right[question.kind] = right.get(question.kind, 0) + (answer == question.answer)
-            if run is not None:
-                shares.append(run.report.retained)
+    starts = range(0, len(questions), BATCH)
+    for start in track(starts, "asking", console=Console(stderr=True), transient=True, disable=not progress):
+        batch = questions[start : start + BATCH]
+        attached: AbstractContextManager[Any] = nullcontext()
+        if schedule is not None:
+            numbers = range(start, start + len(batch))
+            attached = v2drop.attach(model, schedule, method=seeded(method, seed, numbers))
+        with attached as run:
+            answers = answer_batch(model, processor, batch)
+        for (_, question), answer in zip(batch, answers, strict=True):
+            asked[question.kind] = asked.get(question.kind, 0) + 1
+            right[question.kind] = right.get(question.kind, 0) + (answer == question.answer)
+        if run is not None:
+            shares.append(run.report.retained)
     return Result(asked, right, float(np.mean(shares)) if shares else None)
 
 
 def answer_batch(model: Any, processor: Any, batch: Sequence[Asked]) -> list[str]:
     """The model's answers, greedily, through processor, chat template and generate."""
+    return generate_answers(model, processor, batch_inputs(processor, batch).to(model.device), LONGEST_ANSWER)
+
+
+def batch_inputs(processor: Any, batch: Sequence[Asked]) -> Any:
+    """Model inputs for a batch of questions; videos through mp4 files."""
     with tempfile.TemporaryDirectory() as folder:
         chats = [
             [{"role": "user", "content": [_content(shown, Path(folder) / f"{number}.mp4"), _text(question)]}]
             for number, (shown, question) in enumerate(batch)
         ]
-        inputs = load_inputs(processor, chats).to(model.device)
-    with torch.inference_mode():
-        tokens = model.generate(**inputs, max_new_tokens=3, do_sample=False)
-    return processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return load_inputs(processor, chats)
 
 
 def load_inputs(processor: Any, chats: Sequence[list[dict[str, Any]]]) -> Any:

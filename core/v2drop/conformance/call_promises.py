@@ -11,12 +11,10 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
-from ..attachment import attach
 from .cases import generate, random_case
 from .flash_stand_in import flash_stand_in
 from .generation_promises import GREEDY, GenerationPromises
 from .samples import Inputs, collate
-from .truth import MaskingTruth
 
 
 class CallPromises(GenerationPromises):
@@ -33,7 +31,7 @@ class CallPromises(GenerationPromises):
         )
         pixels = [name for name in inputs if name.startswith("pixel_values")]
         without = {name: value for name, value in inputs.items() if name not in pixels}
-        with attach(model, self.halves, adapter=self.adapter()) as run:
+        with self.attach(model, self.halves) as run:
             found = model(**without, mm_encoder_outputs=features).logits
             assert run.report is not None, "mm_encoder_outputs are not among Adapter.media_inputs"
             kept = run.report.to_dict()
@@ -67,7 +65,7 @@ class CallPromises(GenerationPromises):
         self.skip_unless_stock(stock, "does not tell packed sequences apart by their positions")
         wanted = self._equals_masking(model, packed, **options)
         flash = self._flash_model()
-        with attach(flash, self.halves, adapter=self.adapter()):
+        with self.attach(flash, self.halves):
             found = flash(**packed, **options).logits[~self.is_vision(packed)]
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
@@ -82,9 +80,9 @@ class CallPromises(GenerationPromises):
         text = ~self.is_vision(inputs)
         if "attention_mask" in inputs:
             text &= inputs["attention_mask"].bool()
-        with attach(model, self.halves, adapter=self.adapter()) as run:
+        with self.attach(model, self.halves) as run:
             dropped = model(**inputs, **options).logits[text]
-        with MaskingTruth(model, self.halves, self.adapter(), self.placeholders) as truth:
+        with self.masking(model, self.halves) as truth:
             masked = model(**inputs, **options).logits[text]
         assert run.report is not None
         assert {layer: [row.tolist() for row in rows] for layer, rows in run.report.kept.items()} == {
@@ -129,7 +127,7 @@ class CallPromises(GenerationPromises):
             case = random_case(seed, range(self.first_stage, self.depth), self.make_sample, left=True, later_media=0)
             found = []
             for each in (flash, model):
-                with attach(each, case.schedule, adapter=self.adapter()):
+                with self.attach(each, case.schedule):
                     found.append(generate(each, case))
             for with_flash, wanted in zip(*found, strict=True):
                 torch.testing.assert_close(with_flash, wanted, atol=1e-4, rtol=1e-4, msg=f"{case}: {{}}".format)
@@ -140,8 +138,8 @@ class CallPromises(GenerationPromises):
         labels = inputs["input_ids"].masked_fill(~self.is_text(inputs), -100)
         labels[:, 1:][self.is_vision(inputs)[:, :-1]] = -100  # a dropped token predicts nothing
         losses = []
-        for way in (attach, partial(MaskingTruth, placeholders=self.placeholders)):
-            with way(model, self.halves, adapter=self.adapter()), torch.no_grad():
+        for way in (self.attach, self.masking):
+            with way(model, self.halves), torch.no_grad():
                 output = model(**inputs, labels=labels)
                 losses.append(output.loss)
                 torch.testing.assert_close(model(**inputs, logits_to_keep=2).logits, output.logits[:, -2:])
@@ -155,7 +153,7 @@ class CallPromises(GenerationPromises):
         options: dict[str, Any] = {f"output_{name}": True for name in asked}
         shapes = []
         stock = model.generate(**inputs, **GREEDY, **options, return_dict_in_generate=True)
-        with attach(model, self.halves, adapter=self.adapter()):
+        with self.attach(model, self.halves):
             ours = model.generate(**inputs, **GREEDY, **options, return_dict_in_generate=True)
         for output in (stock, ours):
             shapes.append({name: [_shapes(step) for step in output[name]] for name in asked})

@@ -11,7 +11,6 @@ from torch import Tensor
 from ..attachment import attach
 from .cases import Case
 from .subject import Subject
-from .truth import MaskingTruth
 
 CLOSE = 1e-4  # relative: two scores at a cut that are closer may change places by rounding
 
@@ -31,11 +30,12 @@ def equals_masking(subject: Subject, case: Case, act: Act, plain_act: Act | None
     model, adapter = subject.model(case.attention), subject.adapter()
     given = None if case.form == "ids" else subject.is_vision(case.inputs)
     _forget_positions(adapter.inner_model(model))
-    with attach(model, case.schedule, adapter=adapter, metric=case.metric) as attached:
+    metric = case.metric if subject.method == "v2drop" else None
+    with attach(model, case.schedule, adapter=adapter, method=subject.method, metric=metric) as attached:
         attached.vision_mask = given if case.form == "marked embeds" else None
         dropped = act(model, case)
     _forget_positions(adapter.inner_model(model))
-    with MaskingTruth(model, case.schedule, adapter, subject.placeholders, given, case.metric) as truth:
+    with subject.masking(model, case.schedule, vision_mask=given, metric=case.metric) as truth:
         masked = (plain_act or act)(model, case)
     if truth.closest < CLOSE:
         return False

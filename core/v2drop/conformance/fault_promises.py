@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..attachment import attach
 from .call_promises import CallPromises
 from .generation_promises import GREEDY
 from .samples import Inputs
@@ -27,7 +26,7 @@ class FaultPromises(CallPromises):
         """Out of memory or interrupted at operations all over a call, inside of stages too: the next call is right."""
         model, inputs = self.model(), self.batch(1, 0, 2)
         call = partial(model, **inputs)
-        with attach(model, self.halves, adapter=self.adapter()) as run:
+        with self.attach(model, self.halves) as run:
             wanted = call().logits
             assert run.report is not None
             kept = run.report.to_dict()
@@ -41,7 +40,7 @@ class FaultPromises(CallPromises):
         """A decode step that fails before the first layer's keys are written goes through the second time."""
         model, inputs = self.model(), self._prompt_alone()
         turn = self._turns()[0]
-        with attach(model, self.halves, adapter=self.adapter()):
+        with self.attach(model, self.halves):
             fresh, cache = (model(**inputs, use_cache=True).past_key_values for _ in range(2))
             self._fail_in_a_layer(model, {"input_ids": turn, "past_key_values": cache}, layer=0)
             found = model(turn, past_key_values=cache).logits
@@ -71,7 +70,7 @@ class FaultPromises(CallPromises):
                 answers.append(torch.empty(0))  # the call inside runs this layer too
                 answers.append(model(**inner).logits)
 
-        with attach(model, self.halves, adapter=self.adapter()):
+        with self.attach(model, self.halves):
             wanted = [model(**inputs).logits for inputs in (outer, inner)]
             handle = self.adapter().decoder_layers(model)[self.depth // 2].register_forward_pre_hook(call)
             try:
@@ -107,7 +106,7 @@ class FaultPromises(CallPromises):
         self.skip_unless_stock(
             all(map(torch.equal, together(), stock)), "mixes up generations that run at the same time"
         )
-        with attach(model, self.halves, adapter=self.adapter()):
+        with self.attach(model, self.halves):
             alone = [self._generate(model, None, inputs) for inputs in prompts]
             assert all(map(torch.equal, together(), alone))
 

@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..attachment import attach
 from ..errors import AlreadyAttachedError, ScheduleError, V2DropError, VisionMaskError
 from ..layout import VisionLayout
 from ..schedule import Schedule
@@ -84,7 +83,7 @@ class InputPromises(Subject):
             vision = self.is_vision(inputs)
             one_less = {**inputs, "input_ids": inputs["input_ids"].masked_fill(vision & (vision.cumsum(1) == 1), words)}
             none = {**inputs, "input_ids": inputs["input_ids"].masked_fill(vision, words)}
-            with attach(model, self.halves, adapter=self.adapter()):
+            with self.attach(model, self.halves):
                 _raises(VisionMaskError, partial(model, **none))
             _raises(VisionMaskError, partial(self.adapter().layout, model, one_less))
 
@@ -93,11 +92,11 @@ class InputPromises(Subject):
         model = self.model()
 
         def cut_before(layer: int) -> object:
-            return attach(model, Schedule([(layer, 0.5)]), adapter=self.adapter())
+            return self.attach(model, Schedule([(layer, 0.5)]))
 
         for layer in (self.depth, self.first_stage - 1):
             _raises(ScheduleError, partial(cut_before, layer))
-        with attach(model, self.halves, adapter=self.adapter()):
+        with self.attach(model, self.halves):
             _raises(AlreadyAttachedError, partial(cut_before, self.first_stage))
 
     def _one_medium(self, placeholder: int) -> Inputs:

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ..adapter import Adapter
+from ..attachment import Attachment, attach
+from ..methods import methods
 from ..schedule import Schedule
 from .samples import PAD, Inputs, collate, random_prompt
+from .truth import MaskingTruth
 
 
 class Subject:
@@ -25,6 +28,7 @@ class Subject:
         placeholders: token ids that stand for pictures and videos.
         vocabulary: token ids to write words with; nothing in it means anything to the model.
         cases: about how many random cases the truth tests make up together.
+        method: the method that is tested, by its name.
         media_in_later_generate: whether the stock model's `generate` takes new media behind a filled cache.
     """
 
@@ -32,6 +36,7 @@ class Subject:
     placeholders: ClassVar[Sequence[int]]
     vocabulary: ClassVar[range] = range(3, 90)
     cases: ClassVar[int] = 150
+    method: ClassVar[str] = "v2drop"
     media_in_later_generate: ClassVar[bool] = True
 
     @abstractmethod
@@ -78,6 +83,14 @@ class Subject:
         model.set_attn_implementation(attention)
         return model.to(dtype)
 
+    def attach(self, model: Any, schedule: Schedule) -> Attachment:
+        """The adapter and method that are tested, attached."""
+        return attach(model, schedule, adapter=self.adapter(), method=self.method)
+
+    def masking(self, model: Any, schedule: Schedule, **options: Any) -> MaskingTruth:
+        """The same, with masking instead of dropping."""
+        return MaskingTruth(model, schedule, self.adapter(), self.placeholders, method=self.method, **options)
+
     def batch(self, *media: int, seed: int = 0, padding_side: str = "left") -> Inputs:
         """Inputs of samples with so many media each."""
         generator = torch.Generator().manual_seed(seed)
@@ -122,6 +135,11 @@ class Subject:
         """Skip a promise that the stock model itself does not keep in this release of transformers."""
         if not holds:
             raise SkipTest(f"the stock model itself {what}")
+
+    def skip_if_text_is_read(self) -> None:
+        """Skip a promise that a method cannot keep for which the text behind a picture has a say."""
+        if methods()[self.method].reads_text:
+            raise SkipTest(f"in {self.method} what is taken together with the prompt has a say")
 
     def is_vision(self, inputs: Inputs) -> Tensor:
         """bool [B, S], where placeholders are."""

@@ -6,6 +6,7 @@ worked out here, plainly.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from ..adapter import Adapter
 from ..schedule import Schedule, Stage
+from .plain_scores import PLAIN_SCORES, Plain
 
 
 class MaskingTruth:
@@ -34,8 +36,9 @@ class MaskingTruth:
         placeholders: Sequence[int],
         vision_mask: Tensor | None = None,
         metric: str = "l2",
+        method: str = "v2drop",
     ) -> None:
-        self.metric = metric
+        self.metric, self.method = metric, method
         self.schedule, self.adapter, self.placeholders = schedule, adapter, torch.tensor(placeholders)
         self.inner = adapter.inner_model(model)
         self.layers = adapter.decoder_layers(model)
@@ -104,25 +107,28 @@ class MaskingTruth:
                 visible = visible & ~gone[:, None, :]
         # padding and dropped queries see themselves, so that no softmax is empty; as keys they stay hidden from others
         itself = torch.eye(length, total, dtype=torch.bool).roll(self.past, dims=1)
-        mask = (visible | itself)[:, None]
-        if self.eager:
-            mask = torch.zeros(mask.shape, dtype=hidden.dtype).masked_fill(~mask, torch.finfo(hidden.dtype).min)
-        return args, {**kwargs, "attention_mask": mask}
+        seen = (visible | itself)[:, None]
+        additive = torch.zeros(seen.shape, dtype=hidden.dtype).masked_fill(~seen, torch.finfo(hidden.dtype).min)
+        if self.method != "v2drop" and number + 1 in self.gone and self.vision.any():
+            cache = copy.deepcopy(kwargs["past_key_values"]) if self.past else None
+            self.attention, self.keys = _attention(module, hidden, additive, kwargs, cache)
+        return args, {**kwargs, "attention_mask": additive if self.eager else seen}
 
     def _drop(self, stage: Stage, hidden: Tensor) -> None:
         assert self.previous is not None
-        scores = _distance(hidden.double(), self.previous.double(), self.metric)
         for sample in range(hidden.shape[0]):
             real = self.real[sample, self.past :].nonzero().flatten()
             last = int(real[-1]) if len(real) else -1
             candidates = [c for c in self.alive[sample].nonzero().flatten().tolist() if c != last]
             n = len(candidates)
             k = min(n, max(self.schedule.min_tokens, int(n * stage.keep)))
-            ranked = sorted(candidates, key=lambda c: (-scores[sample, c].item(), c))
-            if 0 < k < n:
-                inside, outside = scores[sample, ranked[k - 1]].item(), scores[sample, ranked[k]].item()
+            scores = self._scores(stage.layer, sample, hidden, candidates, last, k)
+            ranked = sorted(candidates, key=lambda c: (-scores[c], c))
+            inside, outside = (scores[ranked[k - 1]], scores[ranked[k]]) if 0 < k < n else (0.0, 0.0)
+            if inside or outside:  # zeros, such as attention of no row, are exact
                 # where it is small, 1 - cosine is rounded as the 1 is
-                scale = max(inside, 0.1 if self.metric == "cosine" else 1e-12)
+                least = {"dart": 1, "v2drop": 0.1 if self.metric == "cosine" else 1e-12}.get(self.method, 1e-12)
+                scale = max(inside, least)
                 self.closest = min(self.closest, (inside - outside) / scale)
             for c in ranked[k:]:
                 self.alive[sample, c] = False
@@ -131,6 +137,42 @@ class MaskingTruth:
                         assert gone is not None
                         gone[sample, self.past + c] = True
         self.kept[stage.layer] = [self.past + row.nonzero().flatten() for row in self.alive]
+
+    def _scores(
+        self, layer: int, sample: int, hidden: Tensor, candidates: list[int], last: int, staying: int
+    ) -> list[float]:
+        assert self.previous is not None
+        current, previous = hidden[sample].double(), self.previous[sample].double()
+        if self.method == "v2drop":
+            return _distance(current, previous, self.metric).tolist()
+        vision = self.vision[sample]
+        plain = Plain(
+            layer=layer,
+            current=current,
+            attention=self.attention[sample, :, :, self.past :].double(),
+            keys=self.keys[sample].double(),
+            vision=self.alive[sample].nonzero().flatten().tolist(),
+            candidates=candidates,
+            text=(self.real[sample, self.past :] & ~vision).nonzero().flatten().tolist(),
+            last=last,
+            rank=[int(vision[:column].sum()) for column in range(len(vision))],
+            staying=staying,
+        )
+        return PLAIN_SCORES[self.method](plain).tolist()
+
+
+def _attention(module: Any, hidden: Tensor, mask: Tensor, kwargs: dict[str, Any], cache: Any) -> tuple[Tensor, Tensor]:
+    """Weights [B, heads, S, K] of a layer by the stock model's own eager attention, and keys [B, S, key heads * D]."""
+    attention, hidden = module.self_attn, module.input_layernorm(hidden)
+    usual = attention.config._attn_implementation
+    attention.config._attn_implementation = "eager"
+    try:
+        needed = ("position_embeddings", "cache_position")
+        options = {name: kwargs[name] for name in needed if kwargs.get(name) is not None}
+        weights = attention(hidden_states=hidden, attention_mask=mask, past_key_values=cache, **options)[1]
+    finally:
+        attention.config._attn_implementation = usual
+    return weights, attention.k_proj(hidden)
 
 
 def _distance(one: Tensor, other: Tensor, metric: str) -> Tensor:

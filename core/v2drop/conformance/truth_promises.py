@@ -12,7 +12,6 @@ from ..schedule import Schedule
 from .cases import Case, generate, random_case
 from .comparison import CLOSE, Act, equals_masking
 from .subject import Subject
-from .truth import MaskingTruth
 
 
 class TruthPromises(Subject):
@@ -24,7 +23,7 @@ class TruthPromises(Subject):
         model, inputs = self.model(), self.batch(1, 2, 0)
         stock = model(**inputs).logits[self.is_text(inputs)]
         everything = Schedule([(self.first_stage, 1.0)])
-        with MaskingTruth(model, everything, self.adapter(), self.placeholders):
+        with self.masking(model, everything):
             masked = model(**inputs).logits[self.is_text(inputs)]
         explained = "attention in this model is not plainly causal; see CONTRIBUTING.md, 'What cannot work': {}".format
         torch.testing.assert_close(masked, stock, atol=1e-4, rtol=1e-4, msg=explained)

@@ -1,0 +1,52 @@
+"""Methods that drop vision tokens: each is one file, a score and where its authors cut.
+
+A file that defines a `Method` subclass with a `name` is found by itself; `attach(model, method=name)` uses it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ..errors import MethodError
+from .method import Look, Method, StageContext
+
+__all__ = ["Look", "Method", "StageContext", "make_method", "methods"]
+
+
+@cache
+def methods() -> dict[str, type[Method]]:
+    """The methods by name."""
+    found: dict[str, type[Method]] = {}
+    for module in iter_modules(__path__):
+        for kind in vars(import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(kind, type) and issubclass(kind, Method) and not inspect.isabstract(kind):
+                found[kind.name] = kind
+    return dict(sorted(found.items()))
+
+
+def make_method(method: str | Method, **options: object) -> Method:
+    """A method by its name, made with the options that are not None; or the one that is given.
+
+    Raises:
+        MethodError: an unknown name, or options that the method does not have.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(method, Method):
+        if given:
+            raise MethodError(
+                f"{method!r} is made already: pass {', '.join(given)} where it is made; see README, 'Methods'"
+            )
+        return method
+    if not isinstance(method, str) or method not in methods():
+        raise MethodError(f"unknown method {method!r}: use one of {', '.join(methods())}; see README, 'Methods'")
+    kind = methods()[method]
+    known = inspect.signature(kind).parameters
+    wrong = [name for name in given if name not in known]
+    if wrong:
+        raise MethodError(
+            f"method {method!r} has no option {', '.join(wrong)}: it has {', '.join(known) or 'none'}; see README, 'Methods'"
+        )
+    return kind(**given)

@@ -1,0 +1,23 @@
+"""Dropping nothing: what every method is compared with, measured as they are."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..schedule import Schedule
+from .method import Method, StageContext
+
+
+class Dense(Method):
+    """No stages at all, whatever the budget."""
+
+    name = "dense"
+    reads_states = False
+
+    def score(self, context: StageContext) -> Tensor:
+        """All tokens are equal."""
+        return context.current.new_zeros(context.current.shape[:2]).float()
+
+    def schedule(self, num_layers: int, retained: float = 1.0) -> Schedule:
+        """No stages."""
+        return Schedule([])

@@ -1,0 +1,22 @@
+"""V2Drop (arXiv 2509.01552): tokens that change most from one layer to the next stay."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..variation import check_metric, token_variation
+from .method import Method, StageContext
+
+
+class V2Drop(Method):
+    """The product's method. `metric` is what variation is measured by: see `token_variation`."""
+
+    name = "v2drop"
+
+    def __init__(self, metric: str = "l2") -> None:
+        check_metric(metric)
+        self.metric = metric
+
+    def score(self, context: StageContext) -> Tensor:
+        """The variation of each token."""
+        return token_variation(context.current, context.previous.to(context.current.device), self.metric)

@@ -1,0 +1,76 @@
+"""The ideal that a method is held against: the same layers on inputs that are short already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+import v2drop
+
+
+class Prefilled(Protocol):
+    """A prompt, for all that the ideal asks of it."""
+
+    @property
+    def embeds(self) -> Tensor:
+        """[B, S, H]."""
+
+    @property
+    def position_ids(self) -> Tensor:
+        """What the model's rotary embedding takes."""
+
+    def attached(self, model: Any, run: v2drop.Attachment) -> Any:
+        """The inner model's output on an attached model."""
+
+
+class Ideal:
+    """The decoder layers on the rows that a run with dropping left them: no scoring, no choosing, no gathering.
+
+    Making one runs the method once, and keeps a copy of each stage's input.
+
+    Args:
+        model: stock, not attached.
+        prompt: what it runs on.
+        schedule: the stages.
+        method: what drops; see `v2drop.attach`.
+    """
+
+    def __init__(
+        self, model: Any, prompt: Prefilled, schedule: v2drop.Schedule, method: str | v2drop.Method = "v2drop"
+    ) -> None:
+        adapter = v2drop.get_adapter(model)
+        self._prompt, self._language_model = prompt, adapter.inner_model(model).language_model
+        self._layers = adapter.decoder_layers(model)
+        self._inputs: dict[int, tuple[Tensor, dict[str, Any]]] = {}
+        with v2drop.attach(model, schedule, method=method) as run:
+            hooks = [
+                self._layers[layer].register_forward_pre_hook(self._keep(layer), with_kwargs=True)
+                for layer in (0, *(stage.layer for stage in schedule.stages))
+            ]
+            prompt.attached(model, run)
+            for hook in hooks:
+                hook.remove()
+
+    def _keep(self, layer: int) -> Callable[..., None]:
+        def hook(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
+            options = {name: value for name, value in kwargs.items() if name not in ("past_key_values", "use_cache")}
+            hidden = args[0] if args else options.pop("hidden_states")
+            self._inputs[layer] = hidden.clone(), options
+
+        return hook
+
+    def __call__(self) -> Any:
+        """Run, and return the cache that is left."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._language_model.config)
+        self._language_model.rotary_emb(self._prompt.embeds, position_ids=self._prompt.position_ids)
+        for number, layer in enumerate(self._layers):
+            if number in self._inputs:
+                hidden, options = self._inputs[number]
+            output = layer(hidden, past_key_values=cache, use_cache=True, **options)
+            hidden = output[0] if isinstance(output, tuple) else output  # Qwen2-VL's layers in transformers 5.0
+        self._language_model.norm(hidden)
+        return cache

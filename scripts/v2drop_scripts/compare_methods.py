@@ -1,0 +1,59 @@
+"""`v2drop compare-methods`: all methods on one model, at the same budgets, on the same questions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import v2drop
+
+from .compare_options import (
+    BUDGETS,
+    AsJson,
+    Csv,
+    Html,
+    MaxNewTokens,
+    Modality,
+    Out,
+    Questions,
+    Retain,
+    Seed,
+    TaskFile,
+    Timed,
+    budgets_of,
+    check_files,
+    deliver,
+)  # fmt: skip
+from .comparison import Settings, run_comparison
+
+
+def compare_methods(
+    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
+    retain: Retain = BUDGETS,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A method; repeat it for several. By default all: {', '.join(v2drop.methods())}."),
+    ] = None,
+    questions: Questions = 1000,
+    seed: Seed = 0,
+    timed: Timed = 20,
+    modality: Annotated[Modality, typer.Option(help="What the zoo's questions are about.")] = Modality.IMAGE,
+    task: TaskFile = None,
+    max_new_tokens: MaxNewTokens = 16,
+    out: Out = None,
+    as_json: AsJson = False,
+    csv: Csv = None,
+    html: Html = None,
+) -> None:
+    """Compare methods on a model: accuracy, speed, memory, and where the tokens lie that they keep.
+
+    Dense and random always take part: the one is what shares and ratios refer to, the other what methods are tested against.
+    """
+    check_files(csv, html)
+    methods = list(method or v2drop.methods())
+    settings = Settings(
+        "compare-methods", [(model, modality.value)], methods, budgets_of(retain), questions, seed, timed,
+        None if task is None else task.resolve(), max_new_tokens,
+    )  # fmt: skip
+    deliver(run_comparison(settings, out), out, as_json, csv, html)

@@ -1,0 +1,135 @@
+"""The harness: every entrant answers the same questions, batch by batch in turn, and all of it goes into the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.progress import Progress, TaskID
+
+import v2drop
+
+from .answers import generate_answers, is_right
+from .entrants import Entrant
+from .journal import Journal
+from .peak_memory import PeakMemory
+from .position import kept_places
+from .speed import attach, time_answer
+from .tasks import Batch, Task
+
+BATCH = 25  # questions; on a CPU larger ones are not faster
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with its task and those who compete on it. Its name and modality tell it from the others."""
+
+    name: str
+    modality: str
+    model: Any
+    processor: Any
+    task: Task
+    entrants: Sequence[Entrant]
+
+    @property
+    def num_layers(self) -> int:
+        return len(v2drop.get_adapter(self.model).decoder_layers(self.model))
+
+
+class Harness:
+    """Runs the entrants of a subject; what the journal holds already is not run again.
+
+    Args:
+        journal: of a run with the same settings.
+        seed: of method random.
+        timed: how many questions are timed one by one.
+        progress: shows how far it is.
+    """
+
+    def __init__(self, journal: Journal, seed: int, timed: int, progress: Progress) -> None:
+        self.journal, self.seed, self.timed, self.progress = journal, seed, timed, progress
+        self._done = {_key(record) for record in journal.records}
+
+    def run(self, subject: Subject) -> None:
+        """All questions to all entrants, then the timed ones."""
+        ready = [entrant for entrant in subject.entrants if entrant.error is None]
+        count = len(subject.task.questions)
+        starts, timed = range(0, count, BATCH), min(self.timed, count)
+        title = f"{subject.name}, {subject.modality}"
+        bar = self.progress.add_task(title, total=len(ready) * (len(starts) + timed))
+        for start in starts:
+            todo = self._missing(subject, "batch", start, ready, bar)
+            if not todo:
+                continue
+            batch = self._load(subject, range(start, min(start + BATCH, count)))
+            for entrant in todo:
+                result = self._answers(subject, batch, entrant) if batch.numbers else {"numbers": []}
+                self._write(subject, "batch", start, entrant, result, bar)
+        for number in range(timed):
+            todo = self._missing(subject, "timed", number, ready, bar)
+            if not todo:
+                continue
+            batch = self._load(subject, [number])
+            inputs = batch.inputs.to(subject.model.device) if batch.numbers else None
+            turn = number % len(ready)  # nobody is always the first, or behind the same one
+            order = [entrant for entrant in [*ready[turn:], *ready[:turn]] if entrant in todo]
+            if inputs is not None:
+                time_answer(subject.model, inputs, order[0], self.seed, number)  # untimed: what is new is slow
+            for entrant in order:
+                times = {} if inputs is None else time_answer(subject.model, inputs, entrant, self.seed, number)
+                self._write(subject, "timed", number, entrant, times, bar)
+
+    def _answers(self, subject: Subject, batch: Batch, entrant: Entrant) -> dict[str, Any]:
+        """One entrant's answers to a batch, and what it kept."""
+        inputs = batch.inputs.to(subject.model.device)
+        with attach(subject.model, entrant, self.seed, batch.numbers) as run, PeakMemory() as memory:
+            answers = generate_answers(subject.model, subject.processor, inputs, subject.task.max_new_tokens)
+        assert run.report is not None
+        mask = v2drop.get_adapter(subject.model).vision_mask(subject.model, inputs)
+        asked = [subject.task.questions[number] for number in batch.numbers]
+        return {
+            "numbers": list(batch.numbers),
+            "right": [is_right(answer, one.answers) for answer, one in zip(answers, asked, strict=True)],
+            "retained": run.report.retained,
+            "vision_tokens": sum(run.report.vision_tokens),
+            "peak": memory.peak,
+            "rest": memory.rest,
+            "places": {} if mask is None else kept_places(run.report, mask),
+        }
+
+    def _load(self, subject: Subject, numbers: Sequence[int]) -> Batch:
+        """A batch; what had to be left out of it goes into the journal."""
+        batch = subject.task.load(numbers)
+        for skipped in batch.skipped:
+            record = {"record": "skipped", "model": subject.name, "modality": subject.modality, **skipped.to_dict()}
+            if record not in self.journal.records:
+                self.journal.add(record)
+        return batch
+
+    def _missing(
+        self, subject: Subject, record: str, start: int, ready: Sequence[Entrant], bar: TaskID
+    ) -> list[Entrant]:
+        """Who has not yet done this; the bar advances by the others."""
+        keys = {entrant: (record, subject.name, subject.modality, start, *entrant.key) for entrant in ready}
+        missing = [entrant for entrant, key in keys.items() if key not in self._done]
+        self.progress.advance(bar, len(ready) - len(missing))
+        return missing
+
+    def _write(
+        self, subject: Subject, record: str, start: int, entrant: Entrant, result: dict[str, Any], bar: TaskID
+    ) -> None:
+        where = {"record": record, "model": subject.name, "modality": subject.modality, "start": start}
+        self.journal.add({**where, "method": entrant.method, "budget": entrant.budget, **result})
+        self.progress.advance(bar)
+
+
+def records_of(journal: Journal, subject: Subject, entrant: Entrant, record: str) -> Iterator[dict[str, Any]]:
+    """What the journal holds of one entrant on one subject, in the order of questions."""
+    where = (record, subject.name, subject.modality)
+    found = [each for each in journal.records if _key(each)[:3] == where and _key(each)[4:] == entrant.key]
+    return iter(sorted(found, key=lambda each: each["start"]))
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record.get(name) for name in ("record", "model", "modality", "start", "method", "budget"))

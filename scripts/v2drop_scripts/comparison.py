@@ -1,0 +1,88 @@
+"""One comparison from its settings to its results: models one after the other, each with all that compete on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from v2drop_zoo import zoo_models
+
+from .checkpoints import RECOMMENDATION, Checkpoint, find_adapter, find_checkpoint, load_model
+from .comparing import Harness, Subject
+from .entrants import choose_entrants
+from .errors import CommandError
+from .journal import Journal
+from .results import collect, outcome, versions
+from .tasks import FileTask, Task, ZooTask
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked to do; a resumed run must be asked the same.
+
+    Attributes:
+        models: pairs of a model's name and "image" or "video".
+        task: a file of JSON lines; None: the zoo's own questions.
+    """
+
+    command: str
+    models: Sequence[tuple[str, str]]
+    methods: Sequence[str]
+    budgets: Sequence[float]
+    questions: int
+    seed: int
+    timed: int
+    task: Path | None = None
+    max_new_tokens: int = 16
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with what else results depend on."""
+        task = self.task and {"file": str(self.task), "size": self.task.stat().st_size if self.task.exists() else None}
+        return {**asdict(self), "task": task, "versions": versions()}
+
+
+def run_comparison(settings: Settings, out: Path | None, quiet: bool = False) -> dict[str, Any]:
+    """Run it, or the rest of it, and return the results.
+
+    Raises:
+        CommandError: a model that cannot be loaded or has no task, or an `out` that holds another run's journal.
+    """
+    checkpoints = [(find_checkpoint(name), modality) for name, modality in settings.models]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    journal = Journal(out, settings.to_dict())
+    parts = []
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=quiet) as progress:
+            harness = Harness(journal, settings.seed, settings.timed, progress)
+            for checkpoint, modality in checkpoints:
+                subject = load_subject(checkpoint, modality, settings, device)
+                harness.run(subject)
+                parts.append(outcome(subject, journal))
+    finally:
+        journal.close()
+    return collect(settings.command, settings.seed, parts)
+
+
+def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, device: str) -> Subject:
+    """A model with its task and entrants."""
+    adapter = find_adapter(checkpoint)
+    model, processor = load_model(checkpoint, device)
+    task: Task
+    if settings.task is not None:
+        task = FileTask(settings.task, settings.questions, adapter, processor, settings.max_new_tokens)
+    elif checkpoint.name in zoo_models() or (Path(checkpoint.source) / RECOMMENDATION).exists():
+        task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
+    else:
+        raise CommandError(f"{checkpoint.name} has no questions of its own: pass --task FILE.jsonl")
+    schedule = checkpoint.schedule
+    recommended = None if schedule is None else [stage.layer for stage in schedule.stages]
+    depth = len(adapter.decoder_layers(model))
+    entrants = choose_entrants(settings.methods, settings.budgets, depth, recommended)
+    return Subject(checkpoint.name, modality, model, processor, task, entrants)

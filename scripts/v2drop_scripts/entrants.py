@@ -1,0 +1,80 @@
+"""Who takes part in a comparison: each method at each budget, with a schedule that is fair to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import v2drop
+from v2drop import Method, Schedule
+from v2drop.methods import make_method
+from v2drop.methods.random import Random
+
+DENSE = "dense"
+BASELINE = "random"  # what every method is tested against
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A method at a budget (None: dense, the stock model) and its schedule, or why it cannot take part."""
+
+    method: str
+    budget: float | None
+    schedule: Schedule | None
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, float | None]:
+        """What tells it from the others."""
+        return self.method, self.budget
+
+
+def choose_entrants(
+    names: Sequence[str], budgets: Sequence[float], num_layers: int, recommended: Sequence[int] | None
+) -> list[Entrant]:
+    """Dense, then each method at each budget; random is always there.
+
+    Methods whose authors say where to cut do so. The others, V2Drop, random and uniform, cut at the same layers: those
+    that the model recommends, else the paper's relative depths.
+    """
+    entrants = [Entrant(DENSE, None, Schedule([]))]
+    for name in dict.fromkeys([*names, BASELINE]):
+        if name == DENSE:
+            continue
+        for budget in budgets:
+            try:
+                entrants.append(Entrant(name, budget, _schedule(make_method(name), budget, num_layers, recommended)))
+            except v2drop.V2DropError as error:
+                entrants.append(Entrant(name, budget, None, str(error)))
+    return entrants
+
+
+def _schedule(method: Method, budget: float, num_layers: int, recommended: Sequence[int] | None) -> Schedule:
+    if method.depths == Method.depths and recommended is not None:
+        return Schedule.for_budget(num_layers, budget, recommended)
+    return method.schedule(num_layers, budget)
+
+
+def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> str | Method:
+    """The method for a batch of these questions: random chooses anew for each of them, whatever batch it is in."""
+    return Random([(seed << 32) + number for number in questions]) if method == BASELINE else method
+
+
+def unfairness(entrant: Entrant, retained: float, vision_tokens: int, samples: int, num_layers: int) -> str | None:
+    """What is wrong where the share retained is not the budget's, within 1 % of it and rounding to whole tokens.
+
+    Args:
+        retained: the share that was measured.
+        vision_tokens: of all samples together.
+        samples: how many samples there were.
+    """
+    assert entrant.schedule is not None
+    budget = 1.0 if entrant.budget is None else entrant.budget
+    lost, rounded, starts = 0.0, 0.0, [stage.layer for stage in entrant.schedule.stages]
+    for stage, stop in zip(entrant.schedule.stages, [*starts[1:], num_layers], strict=False):
+        lost = lost * stage.keep + 1.0  # each cut rounds to whole tokens, or keeps a sample's last
+        rounded += lost * (stop - stage.layer)
+    allowed = 0.01 * budget + samples * rounded / (num_layers * max(1, vision_tokens))
+    if abs(retained - budget) <= allowed:
+        return None
+    return f"retained {retained:.4f} instead of {budget:.4f}: further off than rounding explains"

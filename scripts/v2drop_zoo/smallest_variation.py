@@ -1,0 +1,18 @@
+"""V2Drop the wrong way round, for tests and model cards: it must be far worse."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from v2drop import StageContext
+from v2drop.methods.v2drop import V2Drop
+
+
+class SmallestVariation(V2Drop):
+    """What changed least stays."""
+
+    name = "smallest variation"
+
+    def score(self, context: StageContext) -> Tensor:
+        """Minus the variation of each token."""
+        return -super().score(context)

@@ -1,0 +1,133 @@
+"""What comparisons are made of: statistics, fair entrants, places of kept tokens, peak memory, and the journal."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+
+import v2drop
+from v2drop_scripts.answers import is_right
+from v2drop_scripts.compare_options import budgets_of
+from v2drop_scripts.entrants import choose_entrants, unfairness
+from v2drop_scripts.errors import CommandError
+from v2drop_scripts.journal import JOURNAL, Journal
+from v2drop_scripts.peak_memory import PeakMemory
+from v2drop_scripts.position import kept_places, summarise
+from v2drop_scripts.statistics import mcnemar, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("right", "asked", "low", "high"), [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (50, 50, 0.9287, 1)]
+)
+def test_wilson_intervals_are_the_published_formulas(right, asked, low, high):
+    z, share = 1.959963984540054, right / asked
+    middle, reach = share + z**2 / (2 * asked), z * (share * (1 - share) / asked + z**2 / (4 * asked**2)) ** 0.5
+    interval = wilson_interval(right, asked)
+    assert interval == pytest.approx(((middle - reach) / (1 + z**2 / asked), (middle + reach) / (1 + z**2 / asked)))
+    assert interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_mcnemars_test_is_exact_and_looks_at_differences_alone():
+    ours, theirs = [True] * 10 + [False] * 2, [False] * 10 + [True] * 2
+    expected = 2 * (1 + 12 + 66) / 2**12
+    assert mcnemar(ours, theirs) == mcnemar(theirs, ours) == pytest.approx(expected)
+    assert mcnemar([*ours, *[True] * 50], [*theirs, *[True] * 50]) == pytest.approx(expected)
+    assert mcnemar([True, False], [True, False]) == 1.0
+    with pytest.raises(ValueError, match="shorter"):
+        mcnemar(ours, theirs[1:])
+
+
+def test_answers_are_compared_but_for_case_space_and_full_stop():
+    assert is_right(" Top-left. ", ["left", "top-left"])
+    assert not is_right("top", ["top-left"])
+
+
+def test_dense_and_random_always_take_part_and_methods_without_cuts_share_theirs():
+    entrants = {entrant.key: entrant for entrant in choose_entrants(["v2drop", "fastv"], [0.5], 12, [1, 5, 8])}
+    assert list(entrants) == [("dense", None), ("v2drop", 0.5), ("fastv", 0.5), ("random", 0.5)]
+    assert entrants["v2drop", 0.5].schedule == entrants["random", 0.5].schedule
+    assert [stage.layer for stage in entrants["v2drop", 0.5].schedule.stages] == [1, 5, 8]
+    assert [stage.layer for stage in entrants["fastv", 0.5].schedule.stages] == [1]
+
+
+def test_unknown_methods_and_budgets_out_of_reach_are_named():
+    entrants = {each.key: each for each in choose_entrants(["best", "pyramiddrop"], [0.5, 0.111, 2.0], 12, None)}
+    assert "'best'" in entrants["best", 0.5].error
+    assert "retained=0.111" in entrants["pyramiddrop", 0.111].error
+    assert "retained=2.0" in entrants["pyramiddrop", 2.0].error
+    assert entrants["pyramiddrop", 0.5].error is None
+
+
+@pytest.mark.parametrize("tokens", [144, 576, 2880])
+def test_budgets_are_fair_but_for_whole_tokens(tokens):
+    for depth, budget in ((12, 0.5), (28, 0.333), (32, 0.222), (32, 0.111)):
+        for entrant in choose_entrants(list(v2drop.methods()), [budget], depth, None):
+            if entrant.error or entrant.budget is None:
+                continue
+            share = sum(entrant.schedule.tokens_per_layer(depth, tokens)) / depth / tokens
+            assert unfairness(entrant, share, tokens, 1, depth) is None, entrant
+            assert abs(share - budget) < 0.01 * budget + 3 / tokens
+            assert "instead of" in unfairness(entrant, budget * 1.02 + 3 / tokens, tokens, 1, depth)
+
+
+def test_places_are_those_among_the_samples_own_vision_tokens():
+    mask = torch.zeros(2, 16, dtype=torch.bool)
+    mask[0, 2:13] = True  # 11 tokens, places 0, 0.1, ... 1
+    mask[1, [1, 15]] = True
+
+    class Report:
+        kept = {1: [torch.tensor([2, 7, 12]), torch.tensor([15])], 3: [torch.tensor([12]), torch.tensor([])]}  # noqa: RUF012
+
+    Report.kept[3][1] = Report.kept[3][1].long()
+    places = kept_places(Report(), mask)
+    assert places["1"] == {"count": 4, "sum": 2.5, "histogram": [1, 0, 0, 0, 0, 1, 0, 0, 0, 2]}
+    result = summarise([places, places])
+    assert result["mean"] == pytest.approx(7 / 10)
+    assert sum(result["histogram"]) == pytest.approx(1)
+    assert [(stage["layer"], stage["mean"]) for stage in result["stages"]] == [(1, 0.625), (3, 1.0)]
+    assert summarise([{}]) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux" or torch.cuda.is_available(), reason="asks Linux for its high-water mark")
+def test_peak_memory_is_what_was_held_at_one_time():
+    with PeakMemory() as one:
+        torch.ones(2**24).sum()  # 64 MiB
+    with PeakMemory() as small:
+        torch.ones(2**10).sum()
+    with PeakMemory() as both:
+        (torch.ones(2**24) + torch.ones(2**24)).sum()
+    assert 62 <= (one.peak - one.rest) / 2**20 < 80
+    assert (small.peak - small.rest) / 2**20 < 16
+    assert 124 <= (both.peak - both.rest) / 2**20 < 220
+
+
+def test_a_journal_goes_on_behind_a_half_written_line(tmp_path):
+    settings = {"seed": 0, "models": [("llava", "image")]}
+    journal = Journal(tmp_path, settings)
+    journal.add({"record": "batch", "start": 0})
+    journal.close()
+    with (tmp_path / JOURNAL).open("a") as file:
+        file.write('{"record": "bat')
+    again = Journal(tmp_path, settings)
+    assert again.records == [{"record": "batch", "start": 0}]
+    again.add({"record": "batch", "start": 25})
+    again.close()
+    assert [json.loads(line) for line in (tmp_path / JOURNAL).read_text().splitlines()][1:] == again.records
+
+
+def test_a_journal_of_other_settings_is_refused(tmp_path):
+    Journal(tmp_path, {"seed": 0}).close()
+    with pytest.raises(CommandError, match=r"seed was 0 and is now 1.*another folder"):
+        Journal(tmp_path, {"seed": 1})
+    (tmp_path / JOURNAL).write_text("no journal\n")
+    with pytest.raises(CommandError, match="is not the journal"):
+        Journal(tmp_path, {"seed": 0})
+
+
+def test_budgets_come_one_by_one_or_in_one_text():
+    assert budgets_of(["0.5", "0.333, 0.222 0.111"]) == [0.5, 0.333, 0.222, 0.111]
+    with pytest.raises(CommandError, match="'half'"):
+        budgets_of(["half"])
