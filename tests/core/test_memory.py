@@ -48,9 +48,18 @@ def test_fillers_stay_marked():
     assert keys.valid.tolist() == [[True, False, True, True], [True, True, True, True]]
 
 
+class Layer:
+    """A layer of a cache that grows, as transformers has it."""
+
+    def __init__(self, samples, length):
+        self.keys = self.values = torch.zeros(samples, 1, length, 2)
+
+    def get_seq_length(self):
+        return self.keys.shape[2]
+
+
 def filled_cache(*lengths):
-    layers = [SimpleNamespace(keys=torch.zeros(1, 1, n, 2), values=torch.zeros(1, 1, n, 2)) for n in lengths]
-    return SimpleNamespace(layers=layers)
+    return SimpleNamespace(layers=[Layer(1, length) for length in lengths])
 
 
 def test_cropped_caches_and_other_batches_are_refused():
@@ -80,9 +89,7 @@ def test_text_behind_the_last_picture_can_be_cropped_away():
         (2, (5, 5, 3)),
         (2, (5, 5, 5)),
     ):  # layers that noticed the crop (5.1 and later), and that did not
-        cache = SimpleNamespace(
-            layers=[SimpleNamespace(keys=torch.zeros(n, 1, k, 2), values=torch.zeros(n, 1, k, 2)) for k in lengths]
-        )
+        cache = SimpleNamespace(layers=[Layer(n, length) for length in lengths])
         memory.store(cache)
         cropped = memory.follow(cache, 5, 2)
         assert Memory.of(cache) is cropped
