@@ -100,6 +100,8 @@ def feature_of(item):
     kind, name = getattr(item, "cls", None), item.name
     if kind is None or not issubclass(kind, AdapterConformance) or not hasattr(AdapterConformance, name):
         return None
+    if kind.method != "v2drop":
+        return None
     owner = next(parent for parent in kind.__mro__ if name in vars(parent) and parent.__module__.startswith("v2drop."))
     section = owner.__doc__.splitlines()[0].rstrip(".")
     return section, name.removeprefix("test_").replace("_", " "), kind.adapter.model_types[0]
