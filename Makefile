@@ -6,9 +6,10 @@ FUZZ ?= 1000
 RESULTS ?= docs/results
 JOURNAL ?= out/results
 BIN := $(VENV)/bin
+SUDO := $(shell test `id -u` = 0 || echo sudo)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup bench fuzz strangers train evaluate results wheel clean
+.PHONY: help demo test features test-oldest lint format setup browser bench fuzz strangers train evaluate results wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +37,10 @@ format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 
 setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluation need
+
+browser:  ## install Debian's Chromium and its driver, in which the tests look at pages (as root, or by sudo)
+	@{ command -v chromium && command -v chromedriver; } || { $(SUDO) apt-get update && \
+		$(SUDO) apt-get install --yes --no-install-recommends chromium chromium-driver; }
 
 bench: setup  ## measure speed and memory against their targets; writes benchmarks/results.json
 	$(BIN)/python benchmarks/bench.py

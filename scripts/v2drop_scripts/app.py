@@ -16,6 +16,7 @@ from .errors import tell_mistakes
 from .new_adapter import new_adapter
 from .run import run
 from .schedule import schedule
+from .show_page import show
 
 app = typer.Typer(
     help="Faster stock vision-language models: drop the vision tokens that have stopped changing.",
@@ -27,6 +28,7 @@ app.command()(schedule)
 app.command()(compare_methods)
 app.command()(compare_models)
 app.command()(bench)
+app.command()(show)
 app.command()(adapters)
 app.command()(new_adapter)
 

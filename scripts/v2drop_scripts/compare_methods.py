@@ -23,6 +23,7 @@ from .compare_options import (
     Timed,
     budgets_of,
     check_files,
+    check_page,
     deliver,
 )  # fmt: skip
 from .comparison import Settings, run_comparison
@@ -50,7 +51,8 @@ def compare_methods(
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what methods are tested against.
     """
-    check_files(csv, html)
+    check_files(csv)
+    check_page(html)
     methods = list(method or v2drop.methods())
     settings = Settings(
         "compare-methods", [(model, modality.value)], methods, budgets_of(retain), questions, seed, timed,

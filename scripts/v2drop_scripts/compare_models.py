@@ -26,6 +26,7 @@ from .compare_options import (
     Timed,
     budgets_of,
     check_files,
+    check_page,
     deliver,
 )  # fmt: skip
 from .comparison import Settings, run_comparison
@@ -57,7 +58,8 @@ def compare_models(
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what the method is tested against.
     """
-    check_files(csv, html)
+    check_files(csv)
+    check_page(html)
     models = subjects_of(model or zoo_models(), modality)
     settings = Settings(
         "compare-models", models, [method], budgets_of(retain), questions, seed, timed,

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from .errors import CommandError
+from .page import write_comparison
+from .plots import require_plots
 from .tables import print_results, problems, write_csv, write_markdown
 
 BUDGETS = ["0.5 0.333 0.222 0.111"]
@@ -67,6 +68,13 @@ def check_files(*paths: Path | None) -> None:
             raise CommandError(f"cannot write {path}: name a file in a folder that is there")
 
 
+def check_page(path: Path | None) -> None:
+    """Raise CommandError for a page that cannot be written or drawn: before the run, not after it."""
+    check_files(path)
+    if path is not None:
+        require_plots()
+
+
 def deliver(results: dict[str, Any], out: Path | None, as_json: bool, csv: Path | None, html: Path | None) -> None:
     """Print and write results; ends the command with exit code 1 where something was left out."""
     if out is not None:
@@ -79,7 +87,7 @@ def deliver(results: dict[str, Any], out: Path | None, as_json: bool, csv: Path 
     else:
         print_results(Console(), results)
     if html is not None:
-        import_module(f"{__package__}.page").write_comparison(results, html)
+        write_comparison(results, html)
     if left_out := problems(results):
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for problem in left_out:

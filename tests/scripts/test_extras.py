@@ -13,7 +13,7 @@ import pytest
 from tiny_checkpoints import save_tiny
 
 ROOT = Path(__file__).parent.parent.parent
-NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn")
+NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn", "matplotlib")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,15 @@ def test_qwen2_vl_says_what_to_install(llava_install, tmp_path):
         f"Error: {folder} is a qwen2_vl model, whose pictures and videos are read with torchvision and qwen_vl_utils and "
         "decord: pip install 'v2drop[qwen2-vl]'"
     )
+
+
+def test_a_page_says_what_to_install(llava_install, tmp_path):
+    compare = ("compare-methods", "--questions", "1", "--html", tmp_path / "page.html")
+    for command in (("show", "--out", tmp_path / "page.html"), compare):
+        done = llava_install("-m", "v2drop_scripts", *command)
+        assert (done.returncode, done.stdout) == (2, "")
+        wanted = "Error: pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'"
+        assert done.stderr.strip().splitlines()[-1] == wanted
 
 
 def test_every_adapter_imports(llava_install):

@@ -17,6 +17,7 @@ import v2drop
 
 ROOT = Path(__file__).parent.parent.parent
 CHECKPOINTS = ROOT / "scripts" / "v2drop_zoo" / "checkpoints"
+PAGE_PARTS = ROOT / "scripts" / "v2drop_scripts" / "page_parts"
 READERS = {"torchvision", "decord", "qwen-vl-utils"}  # of Qwen2-VL's media
 
 
@@ -36,6 +37,7 @@ def test_the_wheel_holds_weights_licence_and_every_package(wheel):
         "v2drop/py.typed",
         "v2drop_llava/adapter.py",
         "v2drop_scripts/app.py",
+        *(f"v2drop_scripts/page_parts/{part.name}" for part in PAGE_PARTS.iterdir()),
         "v2drop_llava_next/adapter.py",
         "v2drop_qwen2_vl/video.py",
         "v2drop_zoo/checkpoints/llava/model.safetensors",
@@ -93,6 +95,8 @@ def test_extras_bring_what_their_models_need_and_no_more(headers):
     assert llava.keys() == {"typer", "rich", "Pillow", "transformers"}
     assert brought_by(headers, "llava-next") == llava
     assert brought_by(headers, "qwen2-vl").keys() == llava.keys() | READERS
+    assert brought_by(headers, "page").keys() == {"typer", "rich", "Pillow", "matplotlib"}
+    assert brought_by(headers, "all").keys() >= brought_by(headers, "page").keys()
     assert brought_by(headers, "all").keys() >= brought_by(headers, "zoo").keys() > llava.keys() | READERS
 
 

@@ -1,0 +1,106 @@
+"""How plots look, and turning them into SVG that stands in a page and takes the page's colours."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from .entrants import DENSE
+from .errors import CommandError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, LINE = "#0a0b0c", "#0d0e0f"  # stand for the page's own colours, which differ between light and dark
+COLOURS = {
+    "v2drop": "#e0533d", "fastv": "#3b82c4", "pyramiddrop": "#8a63c9", "sparsevlm": "#159a8c", "dart": "#c0850c",
+    "random": "#858b95", "uniform": "#6f9427", DENSE: INK,
+}  # fmt: skip
+OTHERS = ("#c2559d", "#a0673b", "#4f9fb5", "#9a9a2a")
+MARKERS = "osD^vPX*"
+WIDTH = 4.6  # inches: what fills a column of the page at about its own size
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "svg.hashsalt": "v2drop", "font.size": 9, "axes.titlesize": 9, "text.color": INK,
+    "axes.edgecolor": LINE, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": LINE,
+    "axes.grid": True, "axes.axisbelow": True, "grid.linewidth": 0.6, "axes.spines.top": False,
+    "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
+}  # fmt: skip
+
+
+def require_plots() -> None:
+    """Raise CommandError where the plotting library is missing."""
+    if find_spec("matplotlib") is None:
+        raise CommandError("pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'")
+
+
+def colour(method: str) -> str:
+    """A method's colour, the same in every plot."""
+    return COLOURS.get(method) or OTHERS[sum(map(ord, method)) % len(OTHERS)]
+
+
+def marker(method: str) -> str:
+    """A method's marker: colours alone do not reach everybody."""
+    names = [*COLOURS, *OTHERS]
+    return MARKERS[names.index(method) % len(MARKERS)] if method in names else MARKERS[sum(map(ord, method)) % 8]
+
+
+@contextmanager
+def plot_style() -> Iterator[None]:
+    """Inside, plots are made and turned into SVG as a page shows them. Raises what `require_plots` raises."""
+    require_plots()
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        yield
+
+
+def new_plot(height: float = 3.0, across: str = "", up: str = "") -> tuple[Figure, Axes]:
+    """An empty plot with the names of its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    return figure, axes
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """Names of what was drawn, below the plot; none where nothing has a name."""
+    lines, names = axes.get_legend_handles_labels()
+    if names:
+        figure.legend(lines, names, loc="outside lower center", ncols=4, columnspacing=1.2, handlelength=1.8)
+
+
+def as_figure(figure: Figure, name: str, title: str, alt: str) -> str:
+    """The plot as an HTML figure.
+
+    Args:
+        name: tells its ids from those of the page's other plots.
+        title: its caption.
+        alt: what it shows, for those who do not see it.
+    """
+    file = io.StringIO()
+    nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{name}-", svg)
+    svg = re.sub(r'(font: (?:\w+ )?[\d.]+px )[^;"]+', r"\1var(--font)", svg)
+    svg = svg.replace(INK, "var(--ink)").replace(LINE, "var(--line)")
+    label = html.escape(alt, quote=True)
+    svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg ', r"<svg \1", svg, count=1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return f'<figure class="plot" id="{name}"><figcaption>{html.escape(title)}</figcaption>{svg}</figure>'
+
+
+def listed(parts: Sequence[str]) -> str:
+    """For alternative texts."""
+    return "; ".join(parts) + "."

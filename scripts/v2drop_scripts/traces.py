@@ -1,0 +1,91 @@
+"""What a page shows of one question: how much tokens vary in the dense model, and what each method keeps and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import v2drop
+from v2drop import Adapter, DropReport, Method, Schedule, token_variation
+from v2drop.methods import make_method
+
+from .answers import generate_answers
+from .checkpoints import Checkpoint
+from .entrants import DENSE
+from .errors import CommandError
+from .position import kept_places, summarise
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One method's answer, and what it kept; `position` as `summarise` returns it."""
+
+    method: str
+    schedule: Schedule
+    answer: str
+    report: DropReport
+    position: dict[str, Any] | None
+
+
+def choose_schedules(
+    checkpoint: Checkpoint, methods: Sequence[str], num_layers: int, preset: str | None, retain: float | None
+) -> dict[str, Schedule]:
+    """Each method's schedule at one budget: at its authors' cuts where it has some, else at the model's recommended ones.
+
+    A preset is every method's schedule. Raises what `make_method`, `Schedule.preset` and `Schedule.for_budget` raise.
+    """
+    chosen = checkpoint.choose_schedule(num_layers, preset, retain)
+    budget = chosen.retained(num_layers) if retain is None else retain
+    schedules = {}
+    for name in dict.fromkeys(methods):
+        method = make_method(name)
+        own = name == DENSE or (preset is None and method.depths != Method.depths)
+        schedules[name] = method.schedule(num_layers, budget) if own else chosen
+    return schedules
+
+
+def trace(
+    network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
+) -> Trace:
+    """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
+    with v2drop.attach(network, schedule, method=method) as run:
+        [answer] = generate_answers(network, processor, inputs, max_new_tokens)
+    mask = v2drop.get_adapter(network).vision_mask(network, inputs)
+    if run.report is None or mask is None:
+        raise CommandError(
+            "the prompt held no vision token: does the model's chat template place the picture or video?"
+        )
+    return Trace(method, schedule, answer.strip(), run.report, summarise([kept_places(run.report, mask)]))
+
+
+def dense_variation(network: Any, adapter: Adapter, inputs: Mapping[str, Any], columns: Tensor) -> Tensor:
+    """How much tokens change in the stock model: float32 [layers - 1, N], on the CPU.
+
+    Row i compares the inputs of the layers i + 1 and i, by the L2 norm.
+
+    Args:
+        columns: int64 [N], the tokens' columns in the first sample.
+    """
+    rows: list[Tensor] = []
+    previous: list[Tensor] = []
+
+    def look(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wanted: Tensor) -> None:
+        states = (args[0] if args else kwargs["hidden_states"])[:1, wanted.to(network.device)]
+        if previous:
+            rows.append(token_variation(states, previous.pop())[0].cpu())
+        previous.append(states)
+
+    hook = partial(look, wanted=columns)
+    hooks = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer in adapter.decoder_layers(network)]
+    try:
+        with torch.inference_mode():
+            network(**inputs, use_cache=False)
+    finally:
+        for handle in hooks:
+            handle.remove()
+    return torch.stack(rows) if rows else torch.zeros(0, len(columns))
