@@ -1,4 +1,4 @@
-"""Two more devices on any machine: their tensors lie on the CPU, but refuse to be mixed with those of other devices, as a GPU's do.
+"""Two more devices on any machine: their tensors lie on the CPU, but refuse to be mixed with other devices', as a GPU's do.
 
 A backend of torch written in Python. Registering it cannot be undone, so tests do it in a process of their own.
 """

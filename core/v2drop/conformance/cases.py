@@ -133,7 +133,7 @@ def behind(inputs: Inputs, sequences: Tensor, later: Inputs) -> Inputs:
             whole[name] = torch.cat([sequences, value], dim=1)
         elif value.shape == later["input_ids"].shape:
             said = inputs[name] if name in inputs else torch.zeros_like(inputs["input_ids"])
-            fill = torch.full((said.shape[0], answered), int(name == "attention_mask"), dtype=said.dtype)
+            fill = said.new_full((said.shape[0], answered), int(name == "attention_mask"))
             whole[name] = torch.cat([said, fill, value], dim=1)
         else:
             whole[name] = value
