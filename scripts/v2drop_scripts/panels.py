@@ -61,8 +61,8 @@ def make_panels(shown: Sequence[Sequence[Image.Image]], names: Sequence[str], la
         prefix = f"{names[number]}, " if len(shown) > 1 else ""
         for title, tokens in views:
             image = images[min(int(layout.frames[tokens][0, 0]), len(images) - 1)]
-            title = f"{prefix}{title}"
-            panels.append(_panel(title[0].upper() + title[1:], image, layout, tokens, film=len(images) > 1))
+            title = f"{prefix}{title}" if prefix else title[0].upper() + title[1:]
+            panels.append(_panel(title, image, layout, tokens, film=len(images) > 1))
     return panels
 
 

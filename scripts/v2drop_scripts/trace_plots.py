@@ -27,9 +27,9 @@ def _tokens_per_layer(traces: Sequence[Trace]) -> str:
     axes.step([-0.5, depth - 0.5], [total, total], color=INK, linestyle="--", linewidth=1, label="dense")
     edges = [layer - 0.5 for layer in range(depth + 1)]
     for number, trace in enumerate(traces):
-        dashes = ("-", (0, (3, 1.5)), (0, (1, 1.5)))[number % 3]  # methods with one schedule would hide each other
+        width = 1.6 + 0.9 * (len(traces) - 1 - number)  # methods with one schedule would hide each other
         alive, shade = trace.report.tokens_per_layer, colour(trace.method)
-        axes.stairs(alive, edges, baseline=None, color=shade, linewidth=2, linestyle=dashes, label=trace.method)
+        axes.stairs(alive, edges, baseline=None, color=shade, linewidth=width, label=trace.method)
     axes.set_ylim(0, total * 1.05)
     axes.set_xlim(-0.5, depth - 0.5)
     add_legend(figure, axes)

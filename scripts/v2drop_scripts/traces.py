@@ -75,7 +75,8 @@ def dense_variation(network: Any, adapter: Adapter, inputs: Mapping[str, Any], c
     previous: list[Tensor] = []
 
     def look(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wanted: Tensor) -> None:
-        states = (args[0] if args else kwargs["hidden_states"])[:1, wanted.to(network.device)]
+        states = args[0] if args else kwargs["hidden_states"]
+        states = states[:1, wanted.to(states.device)]
         if previous:
             rows.append(token_variation(states, previous.pop())[0].cpu())
         previous.append(states)
