@@ -6,7 +6,7 @@ FUZZ ?= 1000
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup bench fuzz strangers train evaluate wheel clean
+.PHONY: help demo test features test-oldest lint format setup bench fuzz mutants strangers train evaluate wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -40,6 +40,9 @@ bench: setup  ## measure speed and memory against their targets; writes benchmar
 
 fuzz: setup  ## dropping against masking in 1,000 random combinations (about 3 minutes); FUZZ=100000 for more
 	V2DROP_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
+
+mutants: setup  ## break one thing after the other on purpose and show which test notices: [OPTIONS="--only words"]
+	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m mutants $(OPTIONS)
 
 strangers: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests
