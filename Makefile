@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test `id -u` = 0 || echo sudo)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup browser bench fuzz strangers train evaluate results wheel clean
+.PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -47,6 +47,9 @@ bench: setup  ## measure speed and memory against their targets; writes benchmar
 
 fuzz: setup  ## dropping against masking in 1,000 random combinations (about 3 minutes); FUZZ=100000 for more
 	V2DROP_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
+
+mutants: setup  ## break one thing after the other on purpose and show which test notices: [OPTIONS="--only words"]
+	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m mutants $(OPTIONS)
 
 strangers: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests

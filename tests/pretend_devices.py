@@ -1,9 +1,12 @@
 """Two more devices on any machine: their tensors lie on the CPU, but refuse to be mixed with other devices', as a GPU's do.
 
-A backend of torch written in Python. Registering it cannot be undone, so tests do it in a process of their own.
+A backend of torch written in Python. Registering it cannot be undone, so that is done in a process of its own.
 """
 
 from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -13,6 +16,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 NAME = "pretend"
 CPU = torch.device("cpu")
 aten = torch.ops.aten
+LIBRARY = []  # what a torch.library.Library adds lasts as long as it does
 BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default}
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 
@@ -74,15 +78,21 @@ def elsewhere(leaf, device):
     return PretendTensor(leaf, device) if isinstance(leaf, torch.Tensor) else leaf
 
 
+def where_there_are_devices(check, *arguments):
+    """Call it in a process that has the devices pretend:0 and pretend:1, and raise what it raises."""
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork, initializer=register) as apart:
+        apart.submit(check, *arguments).result()
+
+
 def register():
-    """Add the devices pretend:0 and pretend:1 to this process."""
     _setup_privateuseone_for_python_backend(NAME)
     # torch.tensor() fills a new tensor without asking a mode or a subclass
     library = torch.library.Library("aten", "IMPL")
     for name, made in (("empty.memory_format", empty), ("empty_strided", empty_strided), ("_copy_from", copy_from)):
         library.impl(name, made, "PrivateUse1")
     library.impl("_local_scalar_dense", lambda tensor: tensor.values_on_cpu.item(), "PrivateUse1")
-    return library  # what it adds lasts as long as it does
+    LIBRARY.append(library)
 
 
 def empty(size, dtype=None, layout=None, device=None, pin_memory=None, memory_format=None):

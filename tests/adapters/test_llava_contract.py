@@ -11,6 +11,7 @@ import torch
 import transformers
 from host_reads import HostReads
 from tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
 from transformers import DynamicCache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
@@ -221,12 +222,12 @@ def test_inputs_embeds_find_placeholders_as_the_stock_model_does(model):
 
 @torch.no_grad()
 def test_assigned_vision_mask_serves_one_call(model):
-    inputs = inputs_for(2)
-    merged = torch.randn(1, inputs["input_ids"].shape[1], 32)
+    inputs = inputs_for(2, 1)
+    merged = torch.randn(2, inputs["input_ids"].shape[1], 32)
     with v2drop.attach(model, HALVES) as run:
         run.vision_mask = inputs["input_ids"] == IMAGE
         model.generate(inputs_embeds=merged, attention_mask=inputs["attention_mask"], num_beams=2, **GREEDY)
-        assert run.report.vision_tokens == [2 * PICTURE] * 2
+        assert run.report.vision_tokens == [2 * PICTURE, 2 * PICTURE, PICTURE, PICTURE]
         assert run.vision_mask is None
         first = run.report
         model(inputs_embeds=merged)
@@ -399,17 +400,24 @@ def test_layout_of_half_a_picture_is_an_error(model):
 
 
 def test_gradient_checkpointing_gives_the_same_gradients():
-    """Layers that are recomputed in the backward pass are shortened as they were in the forward pass."""
+    """Layers that are recomputed in the backward pass are shortened as they were in the forward pass.
+
+    So with transformers' checkpointing, and with torch's of single modules, which runs hooks once more.
+    """
     inputs = inputs_for(1, 2)
     labels = inputs["input_ids"].masked_fill((inputs["input_ids"] == IMAGE) | (inputs["attention_mask"] == 0), -100)
     gradients = []
-    for checkpointing in (False, True):
+    for checkpointing in ("none", "transformers", "torch"):
         trained = tiny_llava().train()
-        if checkpointing:
+        if checkpointing == "transformers":
             trained.gradient_checkpointing_enable()
         with v2drop.attach(trained, HALVES) as run:
+            if checkpointing == "torch":
+                layers = list(trained.model.language_model.layers)
+                apply_activation_checkpointing(trained, check_fn=layers.__contains__)
             trained(**inputs, labels=labels, use_cache=False).loss.backward()
         assert run.report.retained < 0.5
         gradients.append([weight.grad for weight in trained.parameters() if weight.grad is not None])
-    for plain, checkpointed in zip(*gradients, strict=True):
-        torch.testing.assert_close(plain, checkpointed)
+    for plain, *checkpointed in zip(*gradients, strict=True):
+        for each in checkpointed:
+            torch.testing.assert_close(plain, each)

@@ -8,6 +8,7 @@ import json
 import pytest
 import torch
 from accelerate import cpu_offload, disk_offload
+from accelerate.hooks import ModelHook, add_hook_to_module
 from PIL import Image
 from subjects import SUBJECTS
 from transformers import AutoModelForImageTextToText, pipeline
@@ -57,6 +58,27 @@ def test_accelerate_may_offload_weights_before_or_after_attaching(subject, bare,
             offload()
         assert torch.equal(model.generate(**inputs, **GREEDY), wanted)
         assert run.report.to_dict()["kept"] == kept
+
+
+class Counting(ModelHook):
+    """accelerate's kind of hook, which takes the place of a module's forward."""
+
+    calls = 0
+
+    def pre_forward(self, module, *args, **kwargs):
+        self.calls += 1
+        return args, kwargs
+
+
+@torch.no_grad()
+def test_detaching_leaves_accelerates_hooks_in_their_places(subject):
+    model, hook = copy.deepcopy(subject.model()), Counting()
+    for layer in subject.adapter().decoder_layers(model):
+        add_hook_to_module(layer, hook)
+    with v2drop.attach(model, subject.halves):
+        pass
+    model(**subject.batch(1))
+    assert hook.calls == subject.depth
 
 
 @pytest.mark.feature("Placement", "device_map over several places")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8Weig
 from transformers import DynamicCache
 
 import v2drop
+from v2drop.conformance.cases import Case, generate
+from v2drop.conformance.comparison import equals_masking
 
 GREEDY = {"max_new_tokens": 4, "do_sample": False}
 
@@ -54,6 +57,27 @@ def test_int8_activations_choose_the_same_tokens(subject):
     assert logits[subject.is_text(inputs)].isfinite().all()
     kept = {layer: [row.tolist() for row in rows] for layer, rows in run.report.kept.items()}
     assert kept == {layer: [row.tolist() for row in rows] for layer, rows in truth.kept.items()}
+
+
+@pytest.mark.parametrize(
+    "beams",
+    [
+        pytest.param(1, marks=pytest.mark.feature("Caches", "truth with keys of 4 bits (quanto)")),
+        pytest.param(3, marks=pytest.mark.feature("Caches", "truth with keys of 4 bits (quanto), in beam search")),
+    ],
+)
+@pytest.mark.parametrize("residual_length", [3, 128])
+def test_dropping_equals_masking_with_a_quantized_cache(subject, residual_length, beams):
+    """Where each key is a group of its own, for what is dropped then changes no other key's rounding."""
+    subject.skip_unless_stock(not (beams > 1 and subject.is_transformers_5_0), "cannot reorder a quantized cache")
+    alone = subject.adapter().dimensions(subject.model()).head_dim
+    rounding = {"backend": "quanto", "nbits": 4, "q_group_size": alone, "residual_length": residual_length}
+    options = {"cache_implementation": "quantized", "cache_config": rounding, "num_beams": beams}
+    case = Case.of(subject.make_sample, 0, (1, 0, 1), None, "left", schedule=subject.halves)
+    assert equals_masking(subject, case, partial(generate, **options))
+    exact = generate(subject.model(), case, num_beams=beams)
+    quantized = generate(subject.model(), case, **options)
+    assert not torch.allclose(quantized[2], exact[2], atol=1e-2), "nothing was rounded"
 
 
 @torch.no_grad()

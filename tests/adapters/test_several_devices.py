@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
 from accelerate import dispatch_model
 from accelerate.utils import set_module_tensor_to_device
+from pretend_devices import PretendDevices, where_there_are_devices
 from subjects import SUBJECTS
 
 import v2drop
 from v2drop.conformance.cases import Case, generate
-
-pretend_devices = pytest.importorskip("pretend_devices", reason="a torch that takes no backends written in Python")
 
 WAYS = {
     "growing cache": {},
@@ -25,12 +22,12 @@ WAYS = {
 }
 
 
-def split(model, adapter):
-    """A copy whose last layers, norm and head are on the second device, all else on the first."""
+def split(model, adapter, first):
+    """A copy whose layers from `first` on, norm and head are on the second device, all else on the first."""
     model = copy.deepcopy(model)
     vars(model).pop("_cache", None)  # transformers 5.0 keeps the last static cache, whose tensors lie on the CPU
     layers = adapter.decoder_layers(model)
-    late = {*layers[len(layers) // 2 :], adapter.inner_model(model).language_model.norm, model.lm_head}
+    late = {*layers[first:], adapter.inner_model(model).language_model.norm, model.lm_head}
     places = {}
     for name, part in [*model.named_modules(), *model.named_parameters()]:
         if any(name.startswith(f"{placed}.") for placed in places):
@@ -49,23 +46,33 @@ def split(model, adapter):
 
 @torch.no_grad()
 def run_on_two_devices(number, attention, way):
-    """Run in a process of its own: a registered backend stays."""
-    library, subject = pretend_devices.register(), SUBJECTS[number]
-    media, later = ((1, 0, 2), None if WAYS[way] else 0) if way != "prompt lookup" else ((2,), None)
-    case = Case.of(subject.make_sample, 0, media, later, "left", schedule=subject.halves, attention=attention)
+    subject = SUBJECTS[number]
+    media, later = ((2,), None) if way == "prompt lookup" else ((1, 0, 2), None)
+    if way == "growing cache":
+        later = int(subject.media_in_later_generate)
+    # on the second device little is dropped in the first turn, and nothing in the second
+    stages = [(subject.first_stage, 0.5), (subject.depth // 2 + 1, 0.5), (subject.depth - 1, 0)]
+    case = Case.of(
+        subject.make_sample,
+        0,
+        media,
+        later,
+        "left",
+        schedule=v2drop.Schedule(stages, min_tokens=8),
+        attention=attention,
+    )
     model = subject.model(attention)
     with v2drop.attach(model, case.schedule) as run:
         wanted, report = generate(model, case, **WAYS[way]), run.report.to_dict()
-    with pretend_devices.PretendDevices():
+    with PretendDevices():
         with pytest.raises(RuntimeError, match="tensors on cpu, pretend:1"):
             torch.ones(2, device="pretend:1") + torch.ones(2)
-        model, case = split(model, subject.adapter()), on_first_device(case)
+        model, case = split(model, subject.adapter(), subject.depth // 2), on_first_device(case)
         with v2drop.attach(model, case.schedule) as run:
             found = [step.cpu() for step in generate(model, case, **WAYS[way])]
         assert run.report.to_dict() == report
     for step, (one, other) in enumerate(zip(found, wanted, strict=True)):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4, msg=f"step {step}: {{}}".format)
-    del library
 
 
 def on_first_device(case):
@@ -81,5 +88,4 @@ def on_first_device(case):
 @pytest.mark.parametrize(("attention", "way"), [*[("sdpa", way) for way in WAYS], ("eager", "growing cache")])
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.adapter.model_types[0])
 def test_layers_may_lie_on_two_devices(subject, attention, way):
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as apart:
-        apart.submit(run_on_two_devices, SUBJECTS.index(subject), attention, way).result()
+    where_there_are_devices(run_on_two_devices, SUBJECTS.index(subject), attention, way)

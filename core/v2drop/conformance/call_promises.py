@@ -11,9 +11,11 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
+from ..errors import VisionMaskError
 from .cases import generate, random_case
 from .flash_stand_in import flash_stand_in
 from .generation_promises import GREEDY, GenerationPromises
+from .input_promises import raises
 from .samples import Inputs, collate
 
 
@@ -22,7 +24,10 @@ class CallPromises(GenerationPromises):
 
     @torch.no_grad()
     def test_precomputed_features_are_media(self) -> None:
-        """So with `mm_encoder_outputs` in place of pixels, where the stock model takes them: the same kept, the same logits."""
+        """So with `mm_encoder_outputs` in place of pixels, where the stock model takes them: the same kept, the same logits.
+
+        Without placeholders for them, they raise a VisionMaskError.
+        """
         model, inputs = self.model(), self.batch(1, 0, 2)
         if "mm_encoder_outputs" not in self.arguments:
             raise SkipTest("the stock model takes none in this release of transformers")
@@ -37,6 +42,8 @@ class CallPromises(GenerationPromises):
             kept = run.report.to_dict()
             wanted = model(**inputs).logits
             assert run.report.to_dict() == kept
+            ids = inputs["input_ids"].masked_fill(self.is_vision(inputs), self.vocabulary.start)
+            raises(VisionMaskError, partial(model, **{**without, "input_ids": ids}, mm_encoder_outputs=features))
         torch.testing.assert_close(found, wanted)
 
     @torch.no_grad()
@@ -124,7 +131,8 @@ class CallPromises(GenerationPromises):
         """With a stand-in for flash attention: masks of real keys or None, queries the last of the keys; over turns."""
         model, flash = self.model(), self._flash_model()
         for seed in range(4):
-            case = random_case(seed, range(self.first_stage, self.depth), self.make_sample, left=True, later_media=0)
+            later, layers = int(self.media_in_later_generate), range(self.first_stage, self.depth)
+            case = random_case(seed, layers, self.make_sample, left=True, later_media=later)
             found = []
             for each in (flash, model):
                 with self.attach(each, case.schedule):

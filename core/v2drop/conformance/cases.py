@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,13 @@ class Case:
         later = None if later_media is None else collate([make_sample(generator, later_media) for _ in media], "left")
         return cls(seed=seed, media=tuple(media), inputs=inputs, later=later, padding_side=side, **rest)
 
+    def of_one_length(self) -> Case:
+        """This case with words in place of padding: the mask is all ones, and stock models make theirs of none."""
+        padding, ids = self.inputs["attention_mask"] == 0, self.inputs["input_ids"]
+        first = ids.gather(1, padding.int().argmin(1, keepdim=True))
+        filled = {"input_ids": ids.where(~padding, first), "attention_mask": torch.ones_like(ids)}
+        return replace(self, inputs=self.inputs | filled, padding_side="nowhere")
+
     def given(self, model: Any) -> Inputs:
         """The inputs as this case's user passes them: with an attention mask or without, as ids or embeddings."""
         inputs = {name: value for name, value in self.inputs.items() if self.masked or name != "attention_mask"}
@@ -77,7 +84,7 @@ def random_case(
     most_samples: int = 4,
     form: str = "ids",
 ) -> Case:
-    """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, either padding side, one to three cuts.
+    """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, padded on a side or nowhere, one to three cuts.
 
     Args:
         layers: the decoder layers before which something may be dropped.
@@ -92,7 +99,7 @@ def random_case(
     media = tuple(min(rng.choice([0, 1, 1, 2, 3]), most_media) for _ in range(samples))
     cuts = sorted(rng.sample(layers, min(rng.choice([1, 2, 3]), len(layers))))
     side = "left" if left else rng.choice(["left", "right"])
-    return Case.of(
+    case = Case.of(
         make_sample,
         seed,
         media,
@@ -103,6 +110,7 @@ def random_case(
         schedule=Schedule([(layer, rng.choice(SHARES)) for layer in cuts], min_tokens=rng.choice([0, 0, 1, 3])),
         form=form,
     )
+    return case.of_one_length() if samples > 1 and rng.random() < 0.3 else case
 
 
 @torch.no_grad()

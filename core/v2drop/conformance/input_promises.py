@@ -84,8 +84,8 @@ class InputPromises(Subject):
             one_less = {**inputs, "input_ids": inputs["input_ids"].masked_fill(vision & (vision.cumsum(1) == 1), words)}
             none = {**inputs, "input_ids": inputs["input_ids"].masked_fill(vision, words)}
             with self.attach(model, self.halves):
-                _raises(VisionMaskError, partial(model, **none))
-            _raises(VisionMaskError, partial(self.adapter().layout, model, one_less))
+                raises(VisionMaskError, partial(model, **none))
+            raises(VisionMaskError, partial(self.adapter().layout, model, one_less))
 
     def test_mistakes_in_attaching_are_named(self) -> None:
         """A schedule too deep or too early and attaching twice raise v2drop's own errors."""
@@ -95,9 +95,9 @@ class InputPromises(Subject):
             return self.attach(model, Schedule([(layer, 0.5)]))
 
         for layer in (self.depth, self.first_stage - 1):
-            _raises(ScheduleError, partial(cut_before, layer))
+            raises(ScheduleError, partial(cut_before, layer))
         with self.attach(model, self.halves):
-            _raises(AlreadyAttachedError, partial(cut_before, self.first_stage))
+            raises(AlreadyAttachedError, partial(cut_before, self.first_stage))
 
     def _one_medium(self, placeholder: int) -> Inputs:
         """One sample with one picture or video, of the kind that this placeholder stands for."""
@@ -112,7 +112,8 @@ class InputPromises(Subject):
         return found
 
 
-def _raises(kind: type[V2DropError], act: Callable[[], object]) -> None:
+def raises(kind: type[V2DropError], act: Callable[[], object]) -> None:
+    """Fail unless this raises an error of that kind."""
     try:
         act()
     except kind:

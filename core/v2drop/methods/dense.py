@@ -12,7 +12,6 @@ class Dense(Method):
     """No stages at all, whatever the budget."""
 
     name = "dense"
-    reads_states = False
 
     def score(self, context: StageContext) -> Tensor:
         """All tokens are equal."""

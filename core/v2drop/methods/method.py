@@ -96,14 +96,12 @@ class Method(ABC):
         drops_rest: whether its last cut drops what is left, as V2Drop's does.
         reads_text: whether the text behind a picture has a say. Then what is taken together with the prompt, as in assisted
             generation and in generation without a cache, changes what stays.
-        reads_states: whether hidden states have one.
     """
 
     name: ClassVar[str]
     depths: ClassVar[Sequence[float]] = (3 / 32, 17 / 32, 22 / 32)
     drops_rest: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
-    reads_states: ClassVar[bool] = True
 
     @abstractmethod
     def score(self, context: StageContext) -> Tensor:

@@ -20,7 +20,6 @@ class Random(Method):
     """
 
     name = "random"
-    reads_states = False
 
     def __init__(self, seed: int | Sequence[int] = 0) -> None:
         self.seed = seed

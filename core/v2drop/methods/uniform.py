@@ -12,7 +12,6 @@ class Uniform(Method):
     """Every n-th candidate: a baseline without a look at the picture."""
 
     name = "uniform"
-    reads_states = False
 
     def score(self, context: StageContext) -> Tensor:
         """1 at the candidates that stay: where the staying ones, spread over all, come to one more."""

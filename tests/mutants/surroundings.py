@@ -1,0 +1,208 @@
+"""Mutants of what a call is made of and what surrounds it: inputs, wrappers, devices, ranks, threads, faults, training."""
+
+from __future__ import annotations
+
+from .generation import ATTACHMENT, CHUNK, MEMORY
+from .method import CONTRACT, LLAVA
+from .mutant import Mutant
+
+WRAPPED = "tests/adapters/test_wrappers.py::test_a_wrapped_model_drops_as_the_bare_one"
+PLACED = "tests/adapters/test_placement.py::test_"
+DEVICES = "tests/adapters/test_several_devices.py::test_layers_may_lie_on_two_devices"
+
+# In a forward call, each layer asks for the chunk that it was handed; a mutant asks for the one that began last.
+HANDED_CHUNK = "    chunk = kwargs.pop(_CHUNK, None)\n    if chunk is None:\n        return None\n    if args:"
+LAST_CHUNK = HANDED_CHUNK.replace(
+    "    if args:", "    chunk = vars(_before_layer).setdefault('last', chunk)\n    if args:"
+)
+LAST_CHUNK = LAST_CHUNK.replace(
+    "    chunk = vars", "    if layer == 0:\n        _before_layer.last = chunk\n    chunk = vars"
+)
+
+SURROUNDINGS = [
+    Mutant(
+        "inputs",
+        "ids by position are not seen",
+        ATTACHMENT,
+        "inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}",
+        "inputs = kwargs",
+        (f"{CONTRACT}input_ids_by_position_and_the_inner_model_alone",),
+    ),
+    Mutant(
+        "inputs",
+        "embeddings: the next token is taken for the placeholder",
+        "core/v2drop/adapter.py",
+        "embedding = table(torch.tensor(placeholder,",
+        "embedding = table(torch.tensor(placeholder - 1,",
+        (f"{CONTRACT}inputs_embeds_find_placeholders_as_the_stock_model_does",),
+    ),
+    Mutant(
+        "inputs",
+        "embeddings: marks of beams are mixed up",
+        "core/v2drop/inputs.py",
+        "return mask.repeat_interleave(batch // mask.shape[0], dim=0)",
+        "return mask.repeat(batch // mask.shape[0], 1)",
+        (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
+    ),
+    Mutant(
+        "inputs",
+        "embeddings: marks serve the next call too",
+        ATTACHMENT,
+        "assigned, self._vision_mask = self._vision_mask, None",
+        "assigned = self._vision_mask",
+        (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
+    ),
+    Mutant(
+        "inputs",
+        "features: are no media",
+        "core/v2drop/inputs.py",
+        "return any(value is not None for value in media.values())",
+        "return False",
+        (f"{LLAVA}precomputed_features_are_media",),
+    ),
+    Mutant(
+        "inputs",
+        "packed: gaps of dropped tokens are seams",
+        "core/v2drop/packing.py",
+        "_counted_anew(positions, rows) if rows.index.shape[0] == 1 else None",
+        "rows.gather(positions)",
+        (f"{LLAVA}flash_attentions_contract_holds",),
+    ),
+    Mutant(
+        "inputs",
+        "packed: other sequences are padding",
+        "core/v2drop/inputs.py",
+        "return (seen if seen.dtype == torch.bool else seen == 0).any(1)",
+        "return (seen if seen.dtype == torch.bool else seen == 0)[:, -1]",
+        ("tests/core/test_masks.py::test_padding_is_what_no_row_sees",),
+    ),
+    Mutant(
+        "inputs",
+        "absent masks: all is padding",
+        "core/v2drop/dropper.py",
+        "return torch.ones_like(vision_mask)",
+        "return torch.zeros_like(vision_mask)",
+        (f"{LLAVA}truth_of_packed_sequences",),
+    ),
+    Mutant(
+        "inputs",
+        "own positions: are not passed on",
+        ATTACHMENT,
+        "(args, {**kwargs, _CHUNK: chunk})",
+        '(args, {**kwargs, "position_ids": None, _CHUNK: chunk})',
+        (f"{LLAVA}truth_with_positions_of_ones_own",),
+    ),
+    Mutant(
+        "wrappers",
+        "the model inside of PEFT is not found",
+        "core/v2drop/registry.py",
+        'elif hasattr(model, "peft_config") and hasattr(model, "get_base_model"):',
+        "elif False:",
+        (f"{WRAPPED}[llava-adapted]",),
+    ),
+    Mutant(
+        "wrappers",
+        "a compiled model's forward is left as it was",
+        "core/v2drop/registry.py",
+        'if hasattr(model, "_orig_mod"):',
+        "if False:",
+        (f"{WRAPPED}[llava-compiled]",),
+    ),
+    Mutant(
+        "placement",
+        "candidates stay on the first device",
+        "core/v2drop/dropper.py",
+        "self._candidates, self._real = self._candidates.to(device), self._real.to(device)",
+        "pass",
+        (f"{DEVICES}[llava-sdpa-growing cache]",),
+    ),
+    Mutant(
+        "placement",
+        "a stage compares inputs of two devices",
+        "core/v2drop/dropper.py",
+        "previous.to(device)",
+        "previous",
+        (f"{DEVICES}[llava-sdpa-growing cache]",),
+    ),
+    Mutant(
+        "placement",
+        "detaching takes accelerate's forward along",
+        ATTACHMENT,
+        'if "forward" not in vars(module):',
+        "if True:",
+        (f"{PLACED}detaching_leaves_accelerates_hooks_in_their_places[llava]",),
+    ),
+    Mutant(
+        "parallel",
+        "each rank scores with a noise of its own",
+        "core/v2drop/dropper.py",
+        "scores = token_variation(hidden_states, previous.to(device), self.metric)",
+        "scores = token_variation(hidden_states, previous.to(device), self.metric) * (1 + (\n"
+        "                torch.distributed.is_initialized() and torch.distributed.get_rank() * hidden_states.mean(-1)))",
+        ("tests/adapters/test_tensor_parallel.py::test_ranks_keep_what_a_single_process_keeps[llava]",),
+    ),
+    Mutant(
+        "threads",
+        "re-entrant: layers follow the call that began last",
+        ATTACHMENT,
+        HANDED_CHUNK,
+        LAST_CHUNK,
+        (f"{LLAVA}a_call_inside_of_a_call",),
+    ),
+    Mutant(
+        "threads",
+        "interleaved: all caches have one memory",
+        MEMORY,
+        "setattr(cache, _ATTRIBUTE, self)",
+        "setattr(type(cache), _ATTRIBUTE, self)",
+        (f"{LLAVA}generations_in_turns_do_not_mix", f"{LLAVA}threads_generate_at_the_same_time"),
+    ),
+    Mutant(
+        "faults",
+        "exceptions: leave the model attached",
+        ATTACHMENT,
+        "        self.detach()\n",
+        "        exception[0] or self.detach()\n",
+        (f"{CONTRACT}attaching_twice_is_an_error_and_detach_restores",),
+    ),
+    Mutant(
+        "faults",
+        "out of memory: a call that failed is kept",
+        ATTACHMENT,
+        "chunk = self._start(inputs, assigned)",
+        "chunk = self._start(inputs, assigned)\n        vars(self).setdefault('calls', []).append(chunk)",
+        (f"{LLAVA}a_call_that_fails_anywhere_leaves_nothing",),
+    ),
+    Mutant(
+        "faults",
+        "NaN: decides who goes",
+        "core/v2drop/selection.py",
+        "scores.nan_to_num(torch.inf, torch.inf,",
+        "scores.nan_to_num(0, 0,",
+        (f"{LLAVA}not_a_number_is_reported_and_stays",),
+    ),
+    Mutant(
+        "faults",
+        "NaN: is not told",
+        "core/v2drop/dropper.py",
+        "self.nonfinite.append((~scores.isfinite() & self._candidates).sum())",
+        "pass",
+        (f"{LLAVA}not_a_number_is_reported_and_stays",),
+    ),
+    Mutant(
+        "training",
+        "gradients end at the first stage",
+        "core/v2drop/rows.py",
+        "return tensor.expand(shape)[where]",
+        "return tensor.expand(shape)[where].detach()",
+        (f"{LLAVA}gradients_are_those_of_masking",),
+    ),
+    Mutant(
+        "training",
+        "checkpointing: layers that run again see all rows",
+        CHUNK,
+        "return self.dropper.again(layer, hidden_states)",
+        "return hidden_states",
+        (f"{CONTRACT}gradient_checkpointing_gives_the_same_gradients",),
+    ),
+]
