@@ -28,9 +28,9 @@ METHOD = [
     Mutant(
         "method",
         "the tokens that changed least stay",
-        "core/v2drop/dropper.py",
-        "scores = token_variation(",
-        "scores = -token_variation(",
+        "core/v2drop/methods/v2drop.py",
+        "return token_variation(",
+        "return -token_variation(",
         (f"{LLAVA}truth_in_a_forward_pass",),
     ),
     Mutant(

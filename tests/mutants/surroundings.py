@@ -136,8 +136,8 @@ SURROUNDINGS = [
         "parallel",
         "each rank scores with a noise of its own",
         "core/v2drop/dropper.py",
-        "scores = token_variation(hidden_states, previous.to(device), self.metric)",
-        "scores = token_variation(hidden_states, previous.to(device), self.metric) * (1 + (\n"
+        "scores = self.method.score(context).float()",
+        "scores = self.method.score(context).float() * (1 + (\n"
         "                torch.distributed.is_initialized() and torch.distributed.get_rank() * hidden_states.mean(-1)))",
         ("tests/adapters/test_tensor_parallel.py::test_ranks_keep_what_a_single_process_keeps[llava]",),
     ),

@@ -263,4 +263,7 @@ def test_the_decoders_are_quiet_in_a_process_of_its_own(qwen, tmp_path):
     command = [sys.executable, "-m", "v2drop_scripts", "run", "--model", qwen, "--video", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip() == f"Error: cannot read the frames of {path}: it is damaged or cut off"
+    said = [
+        line for line in done.stderr.splitlines() if "torch/utils/_pytree.py" not in line
+    ]  # torchao's import, where it is
+    assert said == [f"Error: cannot read the frames of {path}: it is damaged or cut off"]
