@@ -43,7 +43,10 @@ class ChunkTrace:
 
 
 class DropReport:
-    """What was dropped in the last chunk that held vision tokens. Built when read; prints as a table."""
+    """What was dropped in the last chunk that held vision tokens. Built when read; prints as a table.
+
+    Costs are those of the whole model: under tensor parallelism every rank reports the same, and holds its share.
+    """
 
     def __init__(self, trace: ChunkTrace, dimensions: ModelDimensions) -> None:
         self._trace, self._dimensions = trace, dimensions
