@@ -55,7 +55,7 @@ class TruthPromises(Subject):
     def test_truth_in_beam_search(self) -> None:
         """So with three beams, which trade caches with each other."""
         # transformers 5.0 hands the beams of a sample with several pictures different pictures
-        most = 3 if hasattr(self.model(), "_expand_multimodal_outputs") else 1
+        most = 1 if self.is_transformers_5_0 else 3
         act = partial(generate, num_beams=3, num_return_sequences=2)
         self._hold(6000, 0.1, act, left=True, most_media=most)
 
