@@ -56,6 +56,6 @@ def compare_methods(
     methods = list(method or v2drop.methods())
     settings = Settings(
         "compare-methods", [(model, modality.value)], methods, budgets_of(retain), questions, seed, timed,
-        None if task is None else task.resolve(), max_new_tokens,
+        task, max_new_tokens,
     )  # fmt: skip
     deliver(run_comparison(settings, out), out, as_json, csv, html)

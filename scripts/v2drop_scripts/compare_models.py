@@ -63,7 +63,7 @@ def compare_models(
     models = subjects_of(model or zoo_models(), modality)
     settings = Settings(
         "compare-models", models, [method], budgets_of(retain), questions, seed, timed,
-        None if task is None else task.resolve(), max_new_tokens,
+        task, max_new_tokens,
     )  # fmt: skip
     deliver(run_comparison(settings, out), out, as_json, csv, html)
 

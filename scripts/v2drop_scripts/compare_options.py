@@ -38,7 +38,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Which of the zoo's questions, an
 Timed = Annotated[int, typer.Option(min=0, help="How many questions to time, one by one.")]
 TaskFile = Annotated[
     Path | None,
-    typer.Option(help="A file of JSON lines: question, image or video (paths from its folder), answers."),
+    typer.Option(
+        help="A file of JSON lines: question, image or video (paths from its folder), answers.", resolve_path=True
+    ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Longest answer to a question of --task.")]
 Out = Annotated[
