@@ -77,7 +77,6 @@ class ProgressiveDropper:
         self._real_counts: list[int] = counts[2]
         self.vision_end: int = max(counts[3])
         self._stages = {stage.layer: stage for stage in schedule.stages}
-        self._rank = (self.vision_mask.cumsum(1) - 1).clamp(min=0)
         self._previous: tuple[Tensor, Look | None] | None = None
         self.rows: Rows | None = None
         self.kept: dict[int, Rows | None] = {}
@@ -155,7 +154,8 @@ class ProgressiveDropper:
     ) -> StageContext:
         device, every = current.device, Rows.every(0, self.length, self._candidates)
         rows = every if self.rows is None else self.rows
-        vision = (self.vision_mask.gather(1, rows.index.to(self.vision_mask.device))).to(device) & self._real
+        index, rank = rows.index.to(self.vision_mask.device), (self.vision_mask.cumsum(1) - 1).clamp(min=0)
+        vision = self.vision_mask.gather(1, index).to(device) & self._real
         vision_counts = zip(self._never_dropped, self._candidate_counts, strict=True)
         return StageContext(
             layer=stage.layer,
@@ -165,7 +165,7 @@ class ProgressiveDropper:
             real=self._real,
             vision=vision,
             candidates=self._candidates,
-            rank=self._rank.gather(1, rows.index.to(self._rank.device)).to(device),
+            rank=rank.gather(1, index).to(device),
             staying=staying,
             text_counts=[real - sum(alive) for real, alive in zip(self._real_counts, vision_counts, strict=True)],
             look=look,
