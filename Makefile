@@ -56,11 +56,11 @@ strangers: setup  ## run a transformers checkout's generation tests on attached 
 	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m strangers $(TRANSFORMERS) $(OPTIONS)
 
 train: setup  ## train the zoo's models (about 2 hours on two cores; LLaVA from scratch, the others from it), then write their cards
-	for name in llava llava_next qwen2_vl; do \
+	for name in llava llava_control llava_next qwen2_vl; do \
 		$(BIN)/python -m v2drop_zoo.train $$name && $(BIN)/python -m v2drop_zoo.card $$name || exit 1; done
 
 evaluate: setup  ## measure the zoo's models, dense and with a third of the vision tokens
-	for options in llava llava_next qwen2_vl "qwen2_vl --modality video"; do \
+	for options in llava llava_control llava_next qwen2_vl "qwen2_vl --modality video"; do \
 		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 && \
 		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 --retain 0.333 || exit 1; done
 

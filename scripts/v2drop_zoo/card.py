@@ -20,16 +20,16 @@ from v2drop_scripts.checkpoints import RECOMMENDATION, find_checkpoint, load_mod
 
 from . import CHECKPOINTS
 from .clips import RATE, write_video
-from .descriptions import ABILITIES, TRAINING
+from .descriptions import ABILITIES, PURPOSE, PURPOSES, TRAINING
 from .evaluate import Asked, Result, answer_batch, fresh_questions, measure
 from .media import Medium
-from .recipes import RECIPES
+from .recipes import RECIPES, Recipe
 from .scenes import Scene
 from .smallest_variation import SmallestVariation
 
 BUDGETS = (0.5, 1 / 3, 0.22)
 EXAMPLE_SEED = 2026
-LAYERS = {"llava": (1, 5, 8), "llava_next": (1, 5, 8), "qwen2_vl": (1, 5, 8)}  # where recommended schedules cut
+LAYERS = dict.fromkeys(RECIPES, (1, 5, 8))  # where recommended schedules cut
 RETAINED = 1 / 3
 CHOICES: dict[str, str | v2drop.Method] = {
     "V2Drop": "v2drop",
@@ -40,9 +40,10 @@ CHOICES: dict[str, str | v2drop.Method] = {
 SHOWN = {"image": "pictures", "video": "videos"}
 
 
-def write_recommendation(folder: Path, layers: tuple[int, ...], model: Any, processor: Any) -> v2drop.Schedule:
+def write_recommendation(
+    recipe: Recipe, folder: Path, layers: tuple[int, ...], model: Any, processor: Any
+) -> v2drop.Schedule:
     """The recommended schedule, and as examples the first test-split questions that are answered right both ways."""
-    recipe = RECIPES[model.config.model_type]
     depth = len(v2drop.get_adapter(model).decoder_layers(model))
     schedule = v2drop.Schedule.for_budget(depth, RETAINED, layers)
     scene, question = find_example(recipe.of("image"), schedule, model, processor)
@@ -103,9 +104,7 @@ CARD = """# The zoo's {name}
 A stock `{architecture}` of {parameters:.2f} million parameters ({megabytes:.1f} MB), trained{start} by
 `python -m v2drop_zoo.train {name}` on two cores. Load it with `AutoProcessor` and `AutoModelForImageTextToText`.
 
-**What it is for.** It shows that v2drop works, in tests and demos that can reach no hub. It is no evidence about models
-of 7B parameters, nor that V2Drop beats other methods there: it was trained to have the very property that V2Drop rests
-on, so V2Drop does well on it, and its task is easy on purpose.
+{purpose}
 
 {abilities}
 
@@ -131,12 +130,11 @@ def main(
     name: Annotated[str, typer.Argument(help=f"which model: {', '.join(LAYERS)}")],
     questions: Annotated[int, typer.Option(help="How many questions.")] = 1000,
     seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
-    penalty: Annotated[float, typer.Option(help="the penalty that it was trained with, for the card")] = 0.3,
 ) -> None:
     """Write the schedule, examples and model card of a trained zoo model."""
     folder, recipe = CHECKPOINTS / name, RECIPES[name]
     model, processor = load_model(find_checkpoint(name), "cpu")
-    schedule = write_recommendation(folder, LAYERS[name], model, processor)
+    schedule = write_recommendation(recipe, folder, LAYERS[name], model, processor)
     depth = len(v2drop.get_adapter(model).decoder_layers(model))
     text = CARD.format(
         name=name,
@@ -144,8 +142,9 @@ def main(
         parameters=sum(parameter.numel() for parameter in model.parameters()) / 1e6,
         megabytes=(folder / "model.safetensors").stat().st_size / 1e6,
         start="" if recipe.parent else " from scratch",
+        purpose=wrapped("**What it is for.** " + PURPOSES.get(name, PURPOSE)),
         abilities=wrapped("**What it can do.** " + ABILITIES[name]),
-        training=wrapped("**How it was trained.** " + TRAINING[name].format(penalty=penalty)),
+        training=wrapped("**How it was trained.** " + TRAINING[name].format(penalty=recipe.plan.penalty)),
         schedule=", ".join(f"keep {stage.keep:.3g} before layer {stage.layer}" for stage in schedule.stages),
         retained=schedule.retained(depth),
     )

@@ -32,11 +32,23 @@ such digits come one after the other and move, each its own way; questions of th
     + """ Videos are written as H.264 and read back with decord through qwen-vl-utils.""",
 }
 
+ABILITIES["llava_control"] = ABILITIES["llava"]
+
+PURPOSE = """It shows that v2drop works, in tests and demos that can reach no hub. It is no evidence about models
+of 7B parameters, nor that V2Drop beats other methods there: it was trained to have the very property that V2Drop rests
+on, so V2Drop does well on it, and its task is easy on purpose."""
+PURPOSES = {
+    "llava_control": """It is a control: a model that was not taught the property that V2Drop rests on, beside the zoo's LLaVA,
+which was. What differs between the two in comparisons of methods is what the property is worth."""
+}
+
 TRAINING = {
     "llava": _PENALTY
     + """Two
 kinds of question are left out: counting, which such a model answers from the background, and presence ("is there a 7 ?"),
 which the recipe trains but whose answers stay at chance.""",
+    "llava_control": """The recipe, seed and length of training are those of the zoo's LLaVA, less its penalty on needless
+updates of vision tokens (weight {penalty} instead of 0.3). Both are asked the same kinds of question.""",
     "llava_next": _INHERITED
     + _PENALTY
     + """Counting and presence

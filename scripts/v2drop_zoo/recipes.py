@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +125,11 @@ def save(model: Any, processor: Any, folder: Path) -> None:
 
 
 _ASKING = [*QUESTION_WORDS, *ANSWER_WORDS]
+_LLAVA = Recipe(build_llava, (SQUARE_CANVAS,), SPECIAL, _ASKING, PLACES)
 RECIPES: dict[str, Recipe] = {
-    "llava": Recipe(build_llava, (SQUARE_CANVAS,), SPECIAL, _ASKING, PLACES),
+    "llava": _LLAVA,
+    # a control: without the penalty on needless updates variation is a bad guide
+    "llava_control": replace(_LLAVA, plan=Plan(penalty=0.0)),
     "llava_next": Recipe(
         build_llava_next,
         (canvas(2, 4), canvas(4, 2)),

@@ -198,7 +198,6 @@ def main(
     name: Annotated[str, typer.Argument(help=f"which model: {', '.join(RECIPES)}")],
     out: Annotated[Path | None, typer.Option(help="where to; by default the checkpoint that ships")] = None,
     seed: int = 0,
-    penalty: Annotated[float, typer.Option(help="weight of the penalty on needless updates")] = Plan.penalty,
     processes: int = Plan.processes,
 ) -> None:
     """Train a zoo model by its recipe; run it again after a stop and it goes on."""
@@ -207,7 +206,7 @@ def main(
     folder = out or CHECKPOINTS / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rendezvous").unlink(missing_ok=True)
-    plan = replace(RECIPES[name].plan, seed=seed, penalty=penalty, processes=processes)
+    plan = replace(RECIPES[name].plan, seed=seed, processes=processes)
     mp.spawn(work, args=(name, plan, folder), nprocs=processes)
     (folder / "rendezvous").unlink(missing_ok=True)
 

@@ -31,6 +31,7 @@ from v2drop_zoo.train import work
 
 STOCK = {
     "llava": ("LlavaForConditionalGeneration", "LlavaProcessor"),
+    "llava_control": ("LlavaForConditionalGeneration", "LlavaProcessor"),
     "llava_next": ("LlavaNextForConditionalGeneration", "LlavaNextProcessor"),
     "qwen2_vl": ("Qwen2VLForConditionalGeneration", "Qwen2VLProcessor"),
 }
@@ -121,6 +122,20 @@ def test_keeping_everything_equals_dense(exam):
 def test_keeping_the_smallest_variation_is_far_worse(exam):
     wrong = exam.measure(schedule=exam.recommended, method=SmallestVariation())
     assert wrong.accuracy < exam.dense.accuracy - 0.2
+
+
+def test_on_the_control_the_largest_variation_is_the_wrong_guide():
+    """It was not taught to leave its background alone: the zoo has a model on which V2Drop loses."""
+    model, processor = load("llava_control")
+    schedule = v2drop.Schedule.from_dict(recommendation("llava_control")["schedule"])
+    questions = list(fresh_questions(60, seed=11))
+    dense, largest, smallest = (
+        measure(model, processor, questions, *choice, progress=False).accuracy
+        for choice in ((), (schedule, "v2drop"), (schedule, SmallestVariation()))
+    )
+    assert dense >= 0.9
+    assert smallest >= 0.85 * dense
+    assert largest < 0.5 * dense
 
 
 def test_splits_share_no_scan():
