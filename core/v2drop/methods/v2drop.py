@@ -19,4 +19,4 @@ class V2Drop(Method):
 
     def score(self, context: StageContext) -> Tensor:
         """The variation of each token."""
-        return token_variation(context.current, context.previous.to(context.current.device), self.metric)
+        return token_variation(context.current, context.previous, self.metric)
