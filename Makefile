@@ -55,7 +55,7 @@ strangers: setup  ## run a transformers checkout's generation tests on attached 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests
 	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m strangers $(TRANSFORMERS) $(OPTIONS)
 
-train: setup  ## train the zoo's models (about 2 hours on two cores; LLaVA from scratch, the others from it), then write their cards
+train: setup  ## train the zoo's models (about 3 hours on two cores; both LLaVAs from scratch, the others from LLaVA), then write their cards
 	for name in llava llava_control llava_next qwen2_vl; do \
 		$(BIN)/python -m v2drop_zoo.train $$name && $(BIN)/python -m v2drop_zoo.card $$name || exit 1; done
 
