@@ -1,0 +1,56 @@
+"""One run: what is left to do is done, and what was rejected is gathered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from rich.progress import Progress
+
+from v2drop_scripts.errors import CommandError
+
+from .answering import Settings
+from .inputs import Input
+from .pool import answer_blocks, pool
+from .report import Report
+from .store import Store, Summary
+
+GO_ON = "run the same command again to go on"
+
+
+def run_batch(
+    asked: Input, store: Store, settings: Settings, batch: int, actors: int | None, address: str | None, progress: Progress
+) -> Report:
+    """Answer the blocks that the store lacks. What is done when it is interrupted stays done.
+
+    Raises:
+        CommandError: Ray or an actor cannot be started, or died time and again.
+    """
+    start = time.time()
+    done = [block for block in asked.blocks if store.holds(block.number)]
+    todo = [block for block in asked.blocks if not store.holds(block.number)]
+    before, now, began, used = Summary(), Summary(), None, 0
+    for block in done:
+        before += store.summary(block.number)
+    bar = progress.add_task("answering", total=asked.rows, completed=before.answered + before.rejected)
+    names = [field.name for field in fields(Summary)]
+    try:
+        if todo:
+            with pool(address, actors) as (used, gpus):
+                for result in answer_blocks(todo, settings, batch, store.folder, used, gpus):
+                    one = Summary(**{name: result[name] for name in names})
+                    now += one
+                    began = result["began"] if began is None else min(began, result["began"])
+                    progress.advance(bar, one.answered + one.rejected)
+    except CommandError as error:
+        raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
+    finally:
+        store.write_rejected([block.number for block in asked.blocks if store.holds(block.number)])
+    times = (None, None) if began is None else (began - start, time.time() - began)
+    return Report(asked.rows, before, now, used, *times)
+
+
+def settings_of(settings: Settings, asked: Input, source: Path, size: int) -> dict[str, object]:
+    """What must be the same in a run that goes on."""
+    return {**asdict(settings), "input": str(source), "questions": asked.digest, "rows of a block": size}
