@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .answering import Answerer, Settings
-from .store import Store
+from .store import Store, Summary
 
 
 class BlockActor:
@@ -23,8 +23,17 @@ class BlockActor:
         self._answerer, self._store = Answerer(settings, batch), Store(folder)
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """What became of the block, and when it was begun. A block that is there already is not answered again."""
+        """What became of the block, and when it was begun. A block that is there already is not answered again.
+
+        `error` says why a block could not be answered: the rows are not at fault, and another run may succeed.
+        """
         block, began = item["block"], time.time()
-        if not self._store.holds(block.number):
-            self._store.write(block.number, self._answerer.answer(block.rows()))
-        return {"block": block.number, "began": began, **asdict(self._store.summary(block.number))}
+        summary, problem = Summary(), ""
+        try:
+            if not self._store.holds(block.number):
+                self._store.begin(block.number)
+                self._store.write(block.number, self._answerer.answer(block.rows()))
+            summary = self._store.summary(block.number)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        return {"block": block.number, "began": began, "error": problem, **asdict(summary)}

@@ -166,7 +166,10 @@ def tokens_kept(report: DropReport) -> list[float]:
     starts = [0, *report.kept]
     alive = [report.vision_tokens, *([len(each) for each in samples] for samples in report.kept.values())]
     spans = [stop - start for start, stop in zip(starts, [*starts[1:], depth], strict=True)]
-    return [sum(span * count for span, count in zip(spans, counts, strict=True)) / depth for counts in zip(*alive, strict=True)]
+    return [
+        sum(span * count for span, count in zip(spans, counts, strict=True)) / depth
+        for counts in zip(*alive, strict=True)
+    ]
 
 
 def as_row(outcome: Answer | Rejected) -> dict[str, Any]:

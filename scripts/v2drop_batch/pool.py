@@ -9,17 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
 from v2drop_scripts.errors import CommandError
 
 from .actor import BlockActor
 from .answering import Settings
 from .blocks import Block
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray looks when it is imported
-import ray  # noqa: E402
-from ray.data import ActorPoolStrategy, DataContext  # noqa: E402
-
-ATTEMPTS = 5  # at a block whose actor dies; an actor is started anew each time
 
 
 @contextmanager
@@ -32,6 +29,8 @@ def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
     Raises:
         CommandError: no cluster at the address, or one that has no room for so many actors.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray writes between the lines of the progress bar
     local = {"num_cpus": actors, "include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
@@ -54,7 +53,7 @@ def answer_blocks(
     """What `BlockActor` returns of each block, as soon as it is done.
 
     Raises:
-        CommandError: an actor cannot be started, or died time and again.
+        CommandError: an actor cannot be started.
     """
     context = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -65,10 +64,8 @@ def answer_blocks(
         fn_constructor_args=(settings, batch, folder),
         compute=ActorPoolStrategy(size=actors),
         num_cpus=1,
-        num_gpus=gpus,
-        max_restarts=-1,
-        max_task_retries=ATTEMPTS - 1,
-    )
+        **({"num_gpus": gpus} if gpus else {}),
+    )  # Ray starts actors anew that died, and gives them their block again
     try:
         yield from done.iter_rows()
     except ray.exceptions.RayError as error:

@@ -67,7 +67,8 @@ def print_report(console: Console, report: Report, store: Store) -> None:
             f"{data['answer_tokens_per_second']:.1f} of answers, {data['prompt_tokens_per_second']:.0f} of prompts",
         )
         table.add_row(
-            "seconds", f"{data['working_seconds']:.1f} after {data['starting_seconds']:.1f} to start {data['actors']} actors"
+            "seconds",
+            f"{data['working_seconds']:.1f} after {data['starting_seconds']:.1f} to start {data['actors']} actors",
         )
     console.print(table)
     console.print(f"answers: {store.answers}", soft_wrap=True)

@@ -20,7 +20,13 @@ GO_ON = "run the same command again to go on"
 
 
 def run_batch(
-    asked: Input, store: Store, settings: Settings, batch: int, actors: int | None, address: str | None, progress: Progress
+    asked: Input,
+    store: Store,
+    settings: Settings,
+    batch: int,
+    actors: int | None,
+    address: str | None,
+    progress: Progress,
 ) -> Report:
     """Answer the blocks that the store lacks. What is done when it is interrupted stays done.
 
@@ -38,11 +44,18 @@ def run_batch(
     try:
         if todo:
             with pool(address, actors) as (used, gpus):
+                failed = []
                 for result in answer_blocks(todo, settings, batch, store.folder, used, gpus):
+                    if result["error"]:
+                        failed.append(result)
+                        continue
                     one = Summary(**{name: result[name] for name in names})
                     now += one
                     began = result["began"] if began is None else min(began, result["began"])
                     progress.advance(bar, one.answered + one.rejected)
+                if failed:
+                    where = ", ".join(str(result["block"]) for result in failed)
+                    raise CommandError(f"{len(failed)} blocks could not be answered ({where}): {failed[0]['error']}")
     except CommandError as error:
         raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
     finally:

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +31,7 @@ ANSWER_SCHEMA = pa.schema(
     ]
 )
 REJECTED_SCHEMA = pa.schema([("id", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("reason", pa.string())])
+ATTEMPTS = 3  # at a block, whose actor may die of it
 _REJECTED_KEY = b"v2drop.rejected"  # of a block's file: its rejected rows, as JSON, so that one file tells all of it
 
 
@@ -73,11 +75,23 @@ class Store:
                         f"{wanted.get(name)!r}; pass the same settings to go on with it, or another folder to --output"
                     )
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise CommandError(f"{self.folder} is not empty and no run of v2drop batch: pass another folder to --output")
+            raise CommandError(
+                f"{self.folder} is not empty and no run of v2drop batch: pass another folder to --output"
+            )
         self.answers.mkdir(parents=True, exist_ok=True)
         for left_over in [*self.folder.glob(".*.tmp"), *self.answers.glob(".*.tmp")]:
             left_over.unlink(missing_ok=True)
         _replace(file, lambda out: out.write(json.dumps(wanted, indent=1).encode()))
+
+    def begin(self, block: int) -> None:
+        """Note that a block is in work. Raises CommandError where it was begun `ATTEMPTS` times since `start`."""
+        for attempt in range(ATTEMPTS):
+            with suppress(FileExistsError):
+                (self.answers / f".begun-{block:06}-{attempt}.tmp").touch(exist_ok=False)
+                return
+        raise CommandError(
+            f"the actor died {ATTEMPTS} times at this block: has the machine too little memory for --batch?"
+        )
 
     def holds(self, block: int) -> bool:
         """Whether a block is done."""
@@ -90,6 +104,8 @@ class Store:
         rejected = [asdict(row) for row in rows if isinstance(row, Rejected)]
         schema = ANSWER_SCHEMA.with_metadata({_REJECTED_KEY: json.dumps(rejected)})
         _replace(self._file(block), lambda out: pq.write_table(pa.Table.from_pylist(answers, schema), out))
+        for begun in self.answers.glob(f".begun-{block:06}-*.tmp"):
+            begun.unlink(missing_ok=True)
 
     def summary(self, block: int) -> Summary:
         """What became of a block's rows."""

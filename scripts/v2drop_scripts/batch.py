@@ -48,7 +48,9 @@ def batch(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster that is running: 'auto', or host:port. By default this machine.")
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Questions that a model answers at a time.")] = BATCH,
+    batch_size: Annotated[
+        int, typer.Option("--batch", min=1, help="Questions that a model answers at a time.")
+    ] = BATCH,
     block_size: Annotated[
         int, typer.Option("--block", min=1, help="Questions that are written together; a stop loses blocks in work.")
     ] = BLOCK,
@@ -60,7 +62,9 @@ def batch(
     with exit code 1.
     """
     if missing := [name for name in ("ray", "pyarrow") if find_spec(name) is None]:
-        raise CommandError(f"bulk inference runs on {' and '.join(missing)}, which is missing: pip install 'v2drop[ray]'")
+        raise CommandError(
+            f"bulk inference runs on {' and '.join(missing)}, which is missing: pip install 'v2drop[ray]'"
+        )
     from v2drop_batch.answering import Settings
     from v2drop_batch.inputs import find_input
     from v2drop_batch.report import print_report
@@ -73,7 +77,13 @@ def batch(
     asked, store = find_input(input, prompt, block_size), Store(output)
     store.start(settings_of(settings, asked, input, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     try:
         with Progress(*columns, console=errors, transient=True) as progress:
             report = run_batch(asked, store, settings, batch_size, actors, address, progress)
