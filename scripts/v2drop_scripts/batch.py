@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +30,6 @@ def batch(
         Path,
         typer.Option(
             help="A .jsonl or .parquet file of questions, a folder of such files, or, with --prompt, a folder of pictures.",
-            exists=True,
             resolve_path=True,
         ),
     ],
@@ -85,7 +86,8 @@ def batch(
         TimeRemainingColumn(),
     )
     try:
-        with Progress(*columns, console=errors, transient=True) as progress:
+        # what Ray has to say of actors goes to stderr: stdout is the report's
+        with redirect_stdout(sys.stderr), Progress(*columns, console=errors, transient=True) as progress:
             report = run_batch(asked, store, settings, batch_size, actors, address, progress)
     except KeyboardInterrupt:
         errors.print(f"stopped; what was answered is kept: {GO_ON}")
