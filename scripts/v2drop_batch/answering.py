@@ -179,7 +179,7 @@ def as_row(outcome: Answer | Rejected) -> dict[str, Any]:
 
 def _rejected(row: Row, error: Exception) -> Rejected:
     text = str(error).strip() or type(error).__name__
-    return Rejected(row.id, row.file, row.line, text)
+    return Rejected(row.id, row.file, row.line, text.encode(errors="backslashreplace").decode())
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

@@ -130,4 +130,5 @@ def _numbered(blocks: Sequence[Block]) -> Iterator[Block]:
 def _own_id(data: Mapping[str, Any] | str) -> str:
     """A row's own id; "" where it has none."""
     own = data.get("id") if isinstance(data, Mapping) else None
-    return str(own) if isinstance(own, (str, int)) and not isinstance(own, bool) else ""
+    name = str(own) if isinstance(own, (str, int)) and not isinstance(own, bool) else ""
+    return name if name.isprintable() else ""

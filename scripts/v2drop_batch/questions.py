@@ -29,6 +29,7 @@ def question_of(row: Row, scratch: Path) -> Question:
     prompt, fps = data.get("question"), data.get("fps", DEFAULT_FPS)
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError(f"no question: question is {prompt!r}")
+    prompt.encode()  # half a surrogate pair, which JSON can hold, is no text
     if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not fps > 0:
         raise ValueError(f"fps is {fps!r}: a number above 0")
     shown = data.get("image")

@@ -190,6 +190,13 @@ def test_a_video_for_a_model_that_takes_none_is_rejected(answerer, tmp_path):
     assert "take pictures, not videos" in outcome.reason
 
 
+def test_what_is_no_text_is_rejected_in_words_that_can_be_written(answerer, tmp_path):
+    data = [{"question": "half \ud83d"}, {"question": "?", "image": "half \ud83d.png"}]
+    for outcome in answerer.answer(rows_about(tmp_path, *data)):
+        assert isinstance(outcome, Rejected)
+        outcome.reason.encode()
+
+
 def test_pictures_as_bytes_in_parquet_are_answered_as_files_are(answerer, rows, answered, written, tmp_path):
     table = [
         {"question": row.data["question"], "image": {"bytes": (written.file.parent / row.data["image"]).read_bytes()}}

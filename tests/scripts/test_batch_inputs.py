@@ -42,11 +42,11 @@ def test_a_line_separator_inside_a_text_ends_no_line(tmp_path):
 
 
 def test_ids_are_a_rows_own_where_no_other_row_has_them(tmp_path):
-    own = ["a", 7, "b", "b", None, "", True, "q.jsonl:9", "7 "]
+    own = ["a", 7, "b", "b", None, "", True, "q.jsonl:9", "7 ", "\ud83d"]
     path = lines(tmp_path / "q.jsonl", *({"id": each, "question": "?"} for each in own), "{broken")
     ids = [row.id for row in rows_of(find_input(path, None, 4))]
-    wanted = ["a", "7", "3", "4", "5", "6", "7", "8", "7 ", "10"]
-    places = (2, 3, 4, 5, 6, 7, 9)
+    wanted = ["a", "7", "3", "4", "5", "6", "7", "8", "7 ", "10", "11"]
+    places = (2, 3, 4, 5, 6, 7, 9, 10)
     assert ids == [f"q.jsonl:{each}" if n in places else each for n, each in enumerate(wanted)]
     assert len(set(ids)) == len(ids)
 
@@ -141,6 +141,7 @@ def test_media_are_paths_or_bytes_one_or_several(tmp_path):
         ({}, "no question"),
         ({"question": " "}, "no question"),
         ({"question": 3}, "question is 3"),
+        ({"question": "half \ud83d"}, "surrogates not allowed"),
         ({"question": "?", "image": 3}, "image is '3'"),
         ({"question": "?", "image": ["a.png", None]}, "image is 'None'"),
         ({"question": "?", "image": {"bytes": None}}, "image is 'None'"),
