@@ -13,7 +13,7 @@ import psutil
 
 from .store import ANSWERS
 
-WORKER = "ray::MapWorker"  # Ray's name for the process of an actor of ours
+WORKER = "ray::MapWorker"  # Ray's name for the process of an actor
 PATIENCE = 300.0  # seconds
 
 
@@ -34,13 +34,14 @@ class Run:
                 raise RuntimeError(f"no {count} blocks: {self.process.poll()}")
             time.sleep(0.01)
 
-    def actors(self) -> list[psutil.Process]:
-        """Processes of the actors that Ray started on this run's behalf, the first one first."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        found = [child for child in children if child.is_running() and child.name().startswith(WORKER[:15])]
-        return sorted(found, key=lambda child: child.create_time())
-
     def finish(self) -> tuple[int, dict[str, Any], str]:
         """Wait for its end: exit code, report ({} without one), and what it said besides."""
         out, error = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, json.loads(out) if out else {}, error
+
+
+def actors_of(process: int) -> list[psutil.Process]:
+    """The actors' processes, the first one first, of the Ray that a process started."""
+    children = psutil.Process(process).children(recursive=True)
+    found = [child for child in children if child.is_running() and child.name().startswith(WORKER)]
+    return sorted(found, key=lambda child: child.create_time())
