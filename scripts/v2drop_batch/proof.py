@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import psutil
 import pyarrow.parquet as pq
 import ray
 import torch
@@ -51,8 +52,7 @@ LLaVA with V2Drop at {retain}; {versions}; {cores} cores, one an actor.
 | two actors against one | {ratio:.2f} x |
 
 Rows/s count from the first block's begin, {timed} rows a run; medians, with all runs in brackets, taken in the order {order}
-(actors); the processes that waited for a core of this machine before each (its load) were {loads}, so other work ran beside where
-that is above 0.
+(actors). Before each of them other work kept {busy} of the {cores} cores busy.
 """
 
 
@@ -66,7 +66,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
 ) -> None:
     """Measure, check, and write batch.json and batch.md."""
-    began, load = datetime.datetime.now(datetime.timezone.utc), os.getloadavg()
+    began = datetime.datetime.now(datetime.timezone.utc)
     shutil.rmtree(work, ignore_errors=True)
     questions = write_questions(work / "questions", rows, seed, 0.05)
     wanted = _without_ray(questions)
@@ -83,12 +83,11 @@ def main(
             "transformers": transformers.__version__,
             "python": platform.python_version(),
         },
-        "machine": {"cores": os.cpu_count(), "load_before": load},
+        "cores": os.cpu_count(),
         "settings": {"model": "llava", "retain": RETAIN, "batch": BATCH, "block": BLOCK, "max_new_tokens": NEW_TOKENS},
         "timed_runs": runs,
         "faults": _faults(questions, work / "faults", wanted),
     }
-    data["machine"]["load_after"] = os.getloadavg()
     data["two_actors_against_one"] = _median(runs, 2) / _median(runs, 1)
     out.mkdir(parents=True, exist_ok=True)
     (out / "batch.json").write_text(json.dumps(data, indent=1) + "\n")
@@ -114,13 +113,13 @@ def _throughput(questions: Questions, work: Path, timed: int) -> list[dict[str, 
     file.write_text("".join(questions.file.read_text().splitlines(keepends=True)[:timed]))
     reports = []
     for number, actors in enumerate(ORDER):
-        load = os.getloadavg()[0]
+        busy = psutil.cpu_percent(interval=2) / 100 * (os.cpu_count() or 1)
         code, report, said = Run(work / f"timed-{number}", *_options(file), "--actors", actors).finish()
         if code != 1 or report["answered"] + report["rejected"] != timed:
             raise CommandError(f"a timed run failed with exit code {code}: {said}")
         typer.echo(f"actors: {actors}, {report['rows_per_second']:.1f} rows/s", err=True)
         del report["output"]
-        reports.append({"load_before": load, **report})
+        reports.append({"busy_cores_before": busy, **report})
     return reports
 
 
@@ -170,9 +169,10 @@ def _median(runs: Sequence[dict[str, Any]], actors: int) -> float:
 
 
 def _page(data: dict[str, Any], timed: int) -> str:
-    faults, runs, machine = data["faults"], data["timed_runs"], data["machine"]
+    faults, runs = data["faults"], data["timed_runs"]
     speeds = [
-        f"{_median(runs, actors):.1f} ({', '.join(f'{speed:.1f}' for speed in _speeds(runs, actors))})" for actors in (1, 2)
+        f"{_median(runs, actors):.1f} ({', '.join(f'{speed:.1f}' for speed in _speeds(runs, actors))})"
+        for actors in (1, 2)
     ]
     return PAGE.format(
         date=data["date"],
@@ -182,7 +182,7 @@ def _page(data: dict[str, Any], timed: int) -> str:
         retain=RETAIN,
         block=BLOCK,
         versions=", ".join(f"{name} {version}" for name, version in data["versions"].items()),
-        cores=machine["cores"],
+        cores=data["cores"],
         answered=faults["answered"],
         rejected=faults["rejected"],
         blocks_before=faults["blocks_when_the_driver_was_killed"],
@@ -193,7 +193,7 @@ def _page(data: dict[str, Any], timed: int) -> str:
         ratio=data["two_actors_against_one"],
         timed=timed,
         order=", ".join(map(str, ORDER)),
-        loads=", ".join(f"{run['load_before']:.1f}" for run in runs),
+        busy=", ".join(f"{run['busy_cores_before']:.1f}" for run in runs),
     )
 
 
