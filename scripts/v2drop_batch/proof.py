@@ -37,8 +37,8 @@ RETAIN, NEW_TOKENS, BATCH, BLOCK = 0.333, 4, 25, 50
 ORDER = (1, 2, 2, 1, 1, 2)  # actors of the runs that are timed, so that a machine that gets slower harms both
 PAGE = """# Bulk inference on Ray Data
 
-Made by `make batch-proof` on {date}: {rows} questions about test-split digits (seed {seed}), {bad} of them corrupted, to the zoo's
-LLaVA with V2Drop at {retain}; {versions}; {cores} cores, one an actor.
+Made by `make batch-proof` on {date}: {rows} questions about test-split digits (seed {seed}), {bad} of them corrupted, to the
+zoo's LLaVA with V2Drop at {retain}; {versions}; {cores} cores, one an actor.
 
 | what | measured |
 |---|---|

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from v2drop_zoo.evaluate import fresh_questions
+from v2drop_zoo.scenes import Scene
 
 CORRUPTIONS = ("cut line", "no question", "no such picture", "picture cut off", "picture is text", "path is a number")
 
@@ -34,9 +35,10 @@ def write_questions(folder: Path, count: int, seed: int, bad: float) -> Question
     chosen = np.random.default_rng([seed, 11]).choice(count, round(bad * count), replace=False).tolist()
     corrupted = {number + 1: CORRUPTIONS[index % len(CORRUPTIONS)] for index, number in enumerate(chosen)}
     right, lines = {}, []
-    for line, (scene, question) in enumerate(fresh_questions(count, seed), start=1):
+    for line, (shown, question) in enumerate(fresh_questions(count, seed), start=1):
+        assert isinstance(shown, Scene)
         name = f"{line}.png"
-        scene.image.save(folder / name)
+        shown.image.save(folder / name)
         row = {"id": f"q{line}", "question": question.text, "image": name, "answers": [question.answer]}
         if line in corrupted:
             lines.append(_corrupt(corrupted[line], row, folder / name))

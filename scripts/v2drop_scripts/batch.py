@@ -47,7 +47,10 @@ def batch(
         int | None, typer.Option(min=1, help="Models that answer side by side; by default one a GPU, without GPUs one.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="A Ray cluster that is running: 'auto', or host:port. By default this machine.")
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS", help="A Ray cluster that is running: 'auto', or host:port. By default none."
+        ),
     ] = None,
     batch_size: Annotated[
         int, typer.Option("--batch", min=1, help="Questions that a model answers at a time.")

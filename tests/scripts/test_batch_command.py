@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -137,6 +139,28 @@ def test_more_actors_than_a_cluster_has_room_for_are_refused(tmp_path, options, 
     code, report, said = Run(tmp_path / "out", *options, "--actors", 3, "--address", cluster[1]).finish()
     assert (code, report) == (2, {})
     assert "--actors 3: there are 2 cores and 0 GPUs" in said
+
+
+def test_the_readmes_commands_run(tmp_path, cluster):
+    """Those of bulk inference that need no cluster of their own, on one that runs."""
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    commands = [shlex.split(line) for line in re.findall(r"^    v2drop (batch .*[^\\])$", readme, flags=re.M)]
+    assert len(commands) == 2
+    write_questions(tmp_path, 10, 1, 0.0)
+    (tmp_path / "photos").mkdir()
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.png").rename(tmp_path / "photos" / f"{number}.png")
+    (tmp_path / "photos" / "3.png").write_bytes(b"")
+    environment = {**os.environ, "RAY_ADDRESS": cluster[1]}
+    for command, (code, answered) in zip(commands, [(1, 7), (1, 2)], strict=True):
+        run = [sys.executable, "-m", "v2drop_scripts", *command]
+        done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        output = tmp_path / command[command.index("--output") + 1]
+        assert pq.read_table(output / "answers").num_rows == answered
+        assert f"{answered} of " in done.stdout
+    assert pq.read_table(output / "answers")["id"].to_pylist() == ["1.png", "2.png"]
+    assert pq.read_table(output / "rejected.parquet").to_pylist()[0]["id"] == "3.png"
 
 
 def test_mistakes_end_with_2_before_anything_starts(here, options, tmp_path):
