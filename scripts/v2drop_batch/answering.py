@@ -6,9 +6,8 @@ import gc
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -170,11 +169,6 @@ def tokens_kept(report: DropReport) -> list[float]:
         sum(span * count for span, count in zip(spans, counts, strict=True)) / depth
         for counts in zip(*alive, strict=True)
     ]
-
-
-def as_row(outcome: Answer | Rejected) -> dict[str, Any]:
-    """As plain data."""
-    return asdict(outcome)
 
 
 def _rejected(row: Row, error: Exception) -> Rejected:

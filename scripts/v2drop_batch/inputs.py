@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def find_input(path: Path, prompt: str | None, size: int) -> Input:
         if prompt is not None:
             blocks = list(_pictures(path, prompt, size, digest))
         else:
-            files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in TABLES)
+            files = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_one(file, TABLES))
             blocks = [block for file in files for block in _table(file, size, digest)]
     except (OSError, ValueError) as error:
         raise CommandError(f"cannot read {path}: {error}") from error
@@ -61,9 +61,9 @@ def find_input(path: Path, prompt: str | None, size: int) -> Input:
 
 def _table(file: Path, size: int, digest: Any) -> Iterator[Block]:
     digest.update(file.name.encode())
-    if file.suffix == ".jsonl":
+    if file.suffix.lower() == ".jsonl":
         return _lines(file, size, digest)
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         return _parquet(file, size, digest)
     raise CommandError(f"cannot read {file}: pass a file named .jsonl or .parquet, or a folder")
 
@@ -105,12 +105,18 @@ def _parquet(path: Path, size: int, digest: Any) -> Iterator[Block]:
 def _pictures(path: Path, prompt: str, size: int, digest: Any) -> Iterator[Block]:
     if not path.is_dir():
         raise CommandError(f"--prompt asks about the pictures of a folder, which {path} is not: leave it out")
-    kinds = {*Image.registered_extensions(), *VIDEOS}
-    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.suffix.lower() in kinds)
+    formats = Image.registered_extensions()
+    kinds = {*VIDEOS, *(ending for ending, name in formats.items() if name in Image.OPEN)}
+    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if _is_one(file, kinds))
     digest.update(json.dumps([prompt, names]).encode())
     for start in range(0, len(names), size):
         ids = names[start : start + size]
         yield PicturesBlock(path, "", ids, range(start + 1, start + 1 + len(ids)), prompt=prompt)
+
+
+def _is_one(file: Path, kinds: Collection[str]) -> bool:
+    """Whether a file is of one of these kinds, and not a hidden one, as file managers leave beside pictures."""
+    return file.suffix.lower() in kinds and not file.name.startswith(".")
 
 
 def _numbered(blocks: Sequence[Block]) -> Iterator[Block]:

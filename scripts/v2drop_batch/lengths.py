@@ -27,7 +27,7 @@ def prompt_length(question: Question, processor: Any) -> tuple[int, int]:
     video = question.video
     film = video.stat().st_size if video is not None and video.is_file() else 0
     sizes = [size for size in map(_picture_size, question.images) if size is not None]
-    return film, sum(_vision_tokens(sizes, processor)) + len(processor.tokenizer(question.prompt)["input_ids"])
+    return film, _vision_tokens(sizes, processor) + len(processor.tokenizer(question.prompt)["input_ids"])
 
 
 def _picture_size(file: Path) -> tuple[int, int] | None:
@@ -39,11 +39,10 @@ def _picture_size(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def _vision_tokens(sizes: list[tuple[int, int]], processor: Any) -> list[int]:
-    count = getattr(processor, "_get_num_multimodal_tokens", None)  # stock processors', for serving engines
-    if count is None or not sizes:
-        return [height * width for height, width in sizes]
+def _vision_tokens(sizes: list[tuple[int, int]], processor: Any) -> int:
+    if not sizes:
+        return 0
     try:
-        return list(count(image_sizes=sizes).num_image_tokens)
-    except (ValueError, TypeError, AttributeError):
-        return [height * width for height, width in sizes]
+        return sum(processor._get_num_multimodal_tokens(image_sizes=sizes).num_image_tokens)
+    except Exception:  # stock processors have it for serving engines, and promise it to nobody else
+        return sum(height * width for height, width in sizes)

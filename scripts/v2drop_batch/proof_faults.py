@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import psutil
 from .store import ANSWERS
 
 WORKER = "ray::MapWorker"  # Ray's name for the process of an actor
+EAGER = {"RAY_worker_niceness": "0"}  # Ray's actors else wait behind whatever else the machine does
 PATIENCE = 300.0  # seconds
 
 
@@ -22,8 +24,14 @@ class Run:
 
     def __init__(self, output: Path, *arguments: object) -> None:
         command = [sys.executable, "-m", "v2drop_scripts", "batch", "--json", "--output", output, *arguments]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(list(map(str, command)), start_new_session=True, **pipes)
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            env={**os.environ, **EAGER},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.output = output
 
     def wait_for_blocks(self, count: int) -> None:

@@ -40,7 +40,7 @@ class Report:
             "rows": self.rows,
             "answered": total.answered,
             "rejected": total.rejected,
-            "answered_before": self.before.answered + self.before.rejected,
+            "rows_before": self.before.answered + self.before.rejected,
             "retained": total.tokens_kept / total.vision_tokens if total.vision_tokens else None,
             "actors": self.actors,
             "starting_seconds": self.starting,
@@ -56,19 +56,17 @@ def print_report(console: Console, report: Report, store: Store) -> None:
     data = report.to_dict()
     table = Table(show_header=False)
     done = f"{data['answered']:,} of {data['rows']:,}"
-    table.add_row("answered", done + (f", {data['answered_before']:,} rows before" if data["answered_before"] else ""))
+    table.add_row("answered", done + (f", {data['rows_before']:,} rows before" if data["rows_before"] else ""))
     table.add_row("rejected", f"{data['rejected']:,}" + (f", in {store.folder / REJECTED}" if data["rejected"] else ""))
     if data["retained"] is not None:
         table.add_row("retained", f"{data['retained']:.1%} of the vision tokens, averaged over layers")
     if data["working_seconds"] is not None:
+        tokens = f"{data['answer_tokens_per_second']:.1f} of answers, {data['prompt_tokens_per_second']:.0f} of prompts"
+        actors = f"{data['actors']} actor{'s' * (data['actors'] != 1)}"
         table.add_row("rows/s", f"{data['rows_per_second']:.1f}")
+        table.add_row("tokens/s", tokens)
         table.add_row(
-            "tokens/s",
-            f"{data['answer_tokens_per_second']:.1f} of answers, {data['prompt_tokens_per_second']:.0f} of prompts",
-        )
-        table.add_row(
-            "seconds",
-            f"{data['working_seconds']:.1f} after {data['starting_seconds']:.1f} to start {data['actors']} actors",
+            "seconds", f"{data['working_seconds']:.1f} after {data['starting_seconds']:.1f} to start {actors}"
         )
     console.print(table)
     console.print(f"answers: {store.answers}", soft_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, fields
-from pathlib import Path
 
 from rich.progress import Progress
 
@@ -64,6 +63,6 @@ def run_batch(
     return Report(asked.rows, before, now, used, *times)
 
 
-def settings_of(settings: Settings, asked: Input, source: Path, size: int) -> dict[str, object]:
+def settings_of(settings: Settings, asked: Input, block: int) -> dict[str, object]:
     """What must be the same in a run that goes on."""
-    return {**asdict(settings), "input": str(source), "questions": asked.digest, "rows of a block": size}
+    return {**asdict(settings), "questions": asked.digest, "block": block}

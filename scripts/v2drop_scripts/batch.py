@@ -79,7 +79,7 @@ def batch(
     settings = Settings(name, method, preset, retain, seed, max_new_tokens)
     _check(settings.model, method, preset, retain)
     asked, store = find_input(input, prompt, block_size), Store(output)
-    store.start(settings_of(settings, asked, input, block_size))
+    store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),

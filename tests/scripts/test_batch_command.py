@@ -18,7 +18,7 @@ import pytest
 from v2drop_batch.answering import Answer, Answerer, Settings
 from v2drop_batch.inputs import find_input
 from v2drop_batch.proof_data import write_questions
-from v2drop_batch.proof_faults import Run, actors_of
+from v2drop_batch.proof_faults import EAGER, Run, actors_of
 
 COUNT, BLOCK = 240, 5
 
@@ -68,7 +68,7 @@ def cluster():
         "--include-dashboard=false",
     ]
     port = 20000 + os.getpid() % 10000
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, **EAGER, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     process = subprocess.Popen([*start, f"--port={port}"], env=environment, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if "Ray runtime started" in line:
@@ -119,7 +119,7 @@ def test_a_run_that_is_stopped_in_every_way_answers_each_row_once(tmp_path, opti
     rejected = pq.read_table(output / "rejected.parquet")
     assert sorted(rejected["line"].to_pylist()) == sorted(written.corrupted)
     assert (report["rows"], report["answered"], report["rejected"]) == (COUNT, len(wanted), len(written.corrupted))
-    assert (report["answered_before"], report["actors"]) == (BLOCK * len(done), 2)
+    assert (report["rows_before"], report["actors"]) == (BLOCK * len(done), 2)
     assert "12 rows were rejected" in said
     assert done.items() <= times_of(output).items(), "a block that was done was answered again"
     assert [file.name for file in output.rglob(".*")] == []

@@ -73,7 +73,7 @@ def test_a_folders_tables_are_asked_one_after_the_other(tmp_path):
 
 def test_a_folders_pictures_and_videos_are_asked_the_prompt(tmp_path):
     (tmp_path / "deep: er").mkdir()
-    for name in ("b.png", "deep: er/a.JPG", "clip.mp4", "notes.txt"):
+    for name in ("b.png", "deep: er/a.JPG", "clip.mp4", "notes.txt", "notes.pdf", "._b.png"):
         (tmp_path / name).touch()
     rows = rows_of(find_input(tmp_path, "what is this ?", 2))
     assert [row.id for row in rows] == ["b.png", "clip.mp4", "deep: er/a.JPG"]
