@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,9 +29,20 @@ def written(tmp_path_factory):
     return write_questions(tmp_path_factory.mktemp("questions"), COUNT, 2, 0.05)
 
 
+def readme_commands():
+    """The arguments of the README's commands of bulk inference that need no cluster of their own and no hub."""
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    about_questions, about_photos = re.findall(r"^    v2drop batch (.*[^\\])$", readme, flags=re.M)
+    return shlex.split(about_questions), shlex.split(about_photos)
+
+
 @pytest.fixture(scope="module")
 def options(written):
-    return ("--input", written.file, "--retain", 0.333, "--max-new-tokens", 4, "--block", BLOCK)
+    """Of the README's first command, but for the folders, and with small blocks."""
+    command = readme_commands()[0]
+    assert command[:4] == ["--input", "questions.jsonl", "--output", "out"]
+    assert command[4:] == ["--model", "llava", "--retain", "0.333"]
+    return ("--input", written.file, *command[4:], "--max-new-tokens", 4, "--block", BLOCK)
 
 
 @pytest.fixture(scope="module")
@@ -135,32 +147,27 @@ def test_a_run_that_is_stopped_in_every_way_answers_each_row_once(tmp_path, opti
     assert "retain was 0.333 and is now 0.5" in printed.err
 
 
-def test_more_actors_than_a_cluster_has_room_for_are_refused(tmp_path, options, cluster):
-    code, report, said = Run(tmp_path / "out", *options, "--actors", 3, "--address", cluster[1]).finish()
-    assert (code, report) == (2, {})
-    assert "--actors 3: there are 2 cores and 0 GPUs" in said
+def test_more_actors_than_a_cluster_has_room_for_are_refused(tmp_path, options, cluster, here):
+    code, printed = here(*options, "--output", tmp_path / "out", "--actors", 3, "--address", cluster[1])
+    assert (code, printed.out) == (2, "")
+    assert "--actors 3: there are 2 cores and 0 GPUs" in printed.err
 
 
-def test_the_readmes_commands_run(tmp_path, cluster):
-    """Those of bulk inference that need no cluster of their own, on one that runs."""
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
-    commands = [shlex.split(line) for line in re.findall(r"^    v2drop (batch .*[^\\])$", readme, flags=re.M)]
-    assert len(commands) == 2
-    write_questions(tmp_path, 10, 1, 0.0)
+def test_a_folder_of_photos_is_asked_as_the_readme_says(tmp_path, written, cluster):
     (tmp_path / "photos").mkdir()
-    for number in (1, 2, 3):
-        (tmp_path / f"{number}.png").rename(tmp_path / "photos" / f"{number}.png")
-    (tmp_path / "photos" / "3.png").write_bytes(b"")
+    for name in (f"{line}.png" for line in sorted(written.right)[:2]):
+        shutil.copy(written.file.parent / name, tmp_path / "photos" / name)
+    (tmp_path / "photos" / "broken.png").touch()
+    run = [sys.executable, "-m", "v2drop_scripts", "batch", *readme_commands()[1]]
     environment = {**os.environ, "RAY_ADDRESS": cluster[1]}
-    for command, (code, answered) in zip(commands, [(1, 7), (1, 2)], strict=True):
-        run = [sys.executable, "-m", "v2drop_scripts", *command]
-        done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        output = tmp_path / command[command.index("--output") + 1]
-        assert pq.read_table(output / "answers").num_rows == answered
-        assert f"{answered} of " in done.stdout
-    assert pq.read_table(output / "answers")["id"].to_pylist() == ["1.png", "2.png"]
-    assert pq.read_table(output / "rejected.parquet").to_pylist()[0]["id"] == "3.png"
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "2 of 3" in done.stdout
+    answers = pq.read_table(tmp_path / "out-photos" / "answers").to_pylist()
+    assert {row["question"] for row in answers} == {"which digit is at the top ?"}
+    assert [row["id"] for row in answers] == sorted(f"{line}.png" for line in sorted(written.right)[:2])
+    [rejected] = pq.read_table(tmp_path / "out-photos" / "rejected.parquet").to_pylist()
+    assert (rejected["id"], "empty" in rejected["reason"]) == ("broken.png", True)
 
 
 def test_mistakes_end_with_2_before_anything_starts(here, options, tmp_path):
