@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test `id -u` = 0 || echo sudo)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results wheel clean
+.PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results batch-proof wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -66,6 +66,9 @@ evaluate: setup  ## measure the zoo's models, dense and with a third of the visi
 
 results: setup  ## compare all methods on every zoo model, about an hour; writes docs/results, goes on after a stop
 	$(BIN)/python -m v2drop_zoo.results --out $(RESULTS) --journal $(JOURNAL)
+
+batch-proof: setup  ## kill bulk inference on Ray in the middle, time 1 actor against 2 (about 7 minutes); writes docs/results/batch.*
+	$(BIN)/python -m v2drop_batch.proof --out $(RESULTS)
 
 wheel: setup  ## build the wheel and the sdist
 	$(BIN)/python -m build

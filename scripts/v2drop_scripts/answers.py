@@ -6,13 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def generate_answers(model: Any, processor: Any, inputs: Any, max_new_tokens: int) -> list[str]:
     """What a model answers, greedily. `inputs` stand on the model's device."""
+    return processor.batch_decode(generate_tokens(model, inputs, max_new_tokens), skip_special_tokens=True)
+
+
+def generate_tokens(model: Any, inputs: Any, max_new_tokens: int) -> Tensor:
+    """The tokens of what a model answers, greedily: int64 [B, new tokens], padded behind the end of shorter answers."""
     with torch.inference_mode():
         tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
-    return processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return tokens[:, inputs["input_ids"].shape[1] :]
+
+
+def answer_lengths(tokens: Tensor, model: Any) -> list[int]:
+    """How many tokens each answer has, its end included."""
+    ends = model.generation_config.eos_token_id
+    ends = torch.as_tensor([] if ends is None else ends, device=tokens.device).flatten()
+    before_end = torch.isin(tokens, ends).cumsum(1) == 0
+    return (before_end.sum(1) + 1).clamp(max=tokens.shape[1]).tolist()
 
 
 def is_right(answer: str, wanted: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import typer
 import v2drop
 
 from .adapters import adapters
+from .batch import batch
 from .bench import bench
 from .compare_methods import compare_methods
 from .compare_models import compare_models
@@ -28,6 +29,7 @@ app.command()(schedule)
 app.command()(compare_methods)
 app.command()(compare_models)
 app.command()(bench)
+app.command()(batch)
 app.command()(show)
 app.command()(adapters)
 app.command()(new_adapter)

@@ -162,12 +162,7 @@ class FileTask(Task):
 
 def read_line(line: str, folder: Path) -> tuple[Question, Asked]:
     """The question of one line and what is right. Raises ValueError with what is wrong with it."""
-    try:
-        data = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"not a JSON object: {line.strip()[:40]}")
+    data = read_object(line)
     answers = data.get("answers")
     answers = [answers] if isinstance(answers, str) else answers
     if not isinstance(answers, list) or not answers or not all(isinstance(each, str) and each for each in answers):
@@ -182,3 +177,14 @@ def read_line(line: str, folder: Path) -> tuple[Question, Asked]:
     images = [folder / image] if image else []
     question = Question(images, folder / video if video else None, float(fps), data["question"])
     return question, Asked(str(data.get("kind", KIND)), answers)
+
+
+def read_object(line: str) -> dict[str, Any]:
+    """The JSON object that a line holds. Raises ValueError where it holds none."""
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"not a JSON object: {line.strip()[:40]}")
+    return data

@@ -13,7 +13,7 @@ import pytest
 from tiny_checkpoints import save_tiny
 
 ROOT = Path(__file__).parent.parent.parent
-NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn", "matplotlib")
+NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn", "matplotlib", "ray", "pyarrow")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,12 @@ def test_a_page_says_what_to_install(llava_install, tmp_path):
         assert (done.returncode, done.stdout) == (2, "")
         wanted = "Error: pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'"
         assert done.stderr.strip().splitlines()[-1] == wanted
+
+
+def test_bulk_inference_says_what_to_install(llava_install, tmp_path):
+    done = llava_install("-m", "v2drop_scripts", "batch", "--input", tmp_path, "--output", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "Error: bulk inference runs on Ray Data, which is missing: pip install 'v2drop[ray]'"
 
 
 def test_every_adapter_imports(llava_install):

@@ -86,7 +86,7 @@ def test_a_plain_install_brings_torch_alone(headers):
     needed = [line for line in headers.get_all("Requires-Dist") if "extra ==" not in line]
     assert needed == ["torch>=2.6"]
     assert headers["License-Expression"] == "Apache-2.0"
-    extras = {"llava", "llava-next", "qwen2-vl", "cli", "zoo", "flash-attn", "dev", "all"}
+    extras = {"llava", "llava-next", "qwen2-vl", "cli", "zoo", "flash-attn", "ray", "dev", "all"}
     assert extras <= set(headers.get_all("Provides-Extra"))
 
 

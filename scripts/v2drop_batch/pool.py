@@ -1,0 +1,72 @@
+"""The pool of actors on Ray Data: on this machine, or on a cluster that is running."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from v2drop_scripts.errors import CommandError
+
+from .actor import BlockActor
+from .answering import Settings
+from .blocks import Block
+
+
+@contextmanager
+def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
+    """Ray, started on this machine with a core for each actor, or joined at an address.
+
+    Yields:
+        How many actors there will be, and how many GPUs each has.
+
+    Raises:
+        CommandError: no cluster at the address, or one that has no room for so many actors.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray writes between the lines of the progress bar
+    local = {"num_cpus": actors, "include_dashboard": False} if address is None else {}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+    except ConnectionError as error:
+        raise CommandError(f"--address {address}: {str(error).splitlines()[0]}") from error
+    try:
+        found = ray.cluster_resources()
+        cores, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
+        actors = actors or gpus or 1
+        if actors > cores or (gpus and actors > gpus):
+            raise CommandError(f"--actors {actors}: there are {cores} cores and {gpus} GPUs, one of each for an actor")
+        yield actors, min(gpus, 1)
+    finally:
+        ray.shutdown()
+
+
+def answer_blocks(
+    blocks: Sequence[Block], settings: Settings, batch: int, folder: Path, actors: int, gpus: int
+) -> Iterator[dict[str, Any]]:
+    """What `BlockActor` returns of each block, as soon as it is done.
+
+    Raises:
+        CommandError: an actor cannot be started.
+    """
+    context = DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    items = ray.data.from_items([{"block": block} for block in blocks], override_num_blocks=len(blocks))
+    done = items.map(
+        BlockActor,
+        fn_constructor_args=(settings, batch, folder),
+        compute=ActorPoolStrategy(size=actors),
+        num_cpus=1,
+        **({"num_gpus": gpus} if gpus else {}),
+    )  # Ray starts actors anew that died, and gives them their block again
+    try:
+        yield from done.iter_rows()
+    except ray.exceptions.RayError as error:
+        raise CommandError(str(error).strip().splitlines()[-1]) from error

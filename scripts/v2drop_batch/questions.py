@@ -1,0 +1,51 @@
+"""What a row asks: its prompt, and the files of its pictures and video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from v2drop_scripts.question import DEFAULT_FPS, Question
+
+from .blocks import Row
+
+
+def question_of(row: Row, scratch: Path) -> Question:
+    """The question of a row.
+
+    Its keys: `question`; `image`, one or a list; `video`; `fps`. Each may be missing but the question. A picture or video is
+    a path from the input's folder, the file's bytes, or a dictionary of one of these (`path`, `bytes`), as data sets hold them.
+
+    Args:
+        scratch: a folder for files that came as bytes.
+
+    Raises:
+        ValueError: with what is wrong with it.
+    """
+    data = row.data
+    if not isinstance(data, Mapping):
+        raise ValueError(data)
+    prompt, fps = data.get("question"), data.get("fps", DEFAULT_FPS)
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError(f"no question: question is {prompt!r}")
+    prompt.encode()  # half a surrogate pair, which JSON can hold, is no text
+    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not fps > 0:
+        raise ValueError(f"fps is {fps!r}: a number above 0")
+    shown = data.get("image")
+    shown = shown if isinstance(shown, list) else [] if shown is None else [shown]
+    images = [_file("image", each, row, scratch / f"{row.number}-{index}") for index, each in enumerate(shown)]
+    video = data.get("video")
+    film = None if video is None else _file("video", video, row, scratch / f"{row.number}-video")
+    return Question(images, film, float(fps), prompt)
+
+
+def _file(kind: str, value: Any, row: Row, scratch: Path) -> Path:
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, str) and value:
+        return row.folder / value
+    if isinstance(value, bytes) and value:
+        scratch.write_bytes(value)
+        return scratch
+    raise ValueError(f"{kind} is {str(value)[:40]!r}: a path, or the bytes of a file")

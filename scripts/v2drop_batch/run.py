@@ -1,0 +1,68 @@
+"""One run: what is left to do is done, and what was rejected is gathered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, fields
+
+from rich.progress import Progress
+
+from v2drop_scripts.errors import CommandError
+
+from .answering import Settings
+from .inputs import Input
+from .pool import answer_blocks, pool
+from .report import Report
+from .store import Store, Summary
+
+GO_ON = "run the same command again to go on"
+
+
+def run_batch(
+    asked: Input,
+    store: Store,
+    settings: Settings,
+    batch: int,
+    actors: int | None,
+    address: str | None,
+    progress: Progress,
+) -> Report:
+    """Answer the blocks that the store lacks. What is done when it is interrupted stays done.
+
+    Raises:
+        CommandError: Ray or an actor cannot be started, or died time and again.
+    """
+    start = time.time()
+    done = [block for block in asked.blocks if store.holds(block.number)]
+    todo = [block for block in asked.blocks if not store.holds(block.number)]
+    before, now, began, used = Summary(), Summary(), None, 0
+    for block in done:
+        before += store.summary(block.number)
+    bar = progress.add_task("answering", total=asked.rows, completed=before.answered + before.rejected)
+    names = [field.name for field in fields(Summary)]
+    try:
+        if todo:
+            with pool(address, actors) as (used, gpus):
+                failed = []
+                for result in answer_blocks(todo, settings, batch, store.folder, used, gpus):
+                    if result["error"]:
+                        failed.append(result)
+                        continue
+                    one = Summary(**{name: result[name] for name in names})
+                    now += one
+                    began = result["began"] if began is None else min(began, result["began"])
+                    progress.advance(bar, one.answered + one.rejected)
+                if failed:
+                    where = ", ".join(str(result["block"]) for result in failed)
+                    raise CommandError(f"{len(failed)} blocks could not be answered ({where}): {failed[0]['error']}")
+    except CommandError as error:
+        raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
+    finally:
+        store.write_rejected([block.number for block in asked.blocks if store.holds(block.number)])
+    times = (None, None) if began is None else (began - start, time.time() - began)
+    return Report(asked.rows, before, now, used, *times)
+
+
+def settings_of(settings: Settings, asked: Input, block: int) -> dict[str, object]:
+    """What must be the same in a run that goes on."""
+    return {**asdict(settings), "questions": asked.digest, "block": block}

@@ -1,0 +1,137 @@
+"""The folder of answers: a parquet file a block, there as a whole or not at all, so that a run can end at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from v2drop_scripts.errors import CommandError
+
+from .answering import Answer, Rejected
+
+ANSWERS, REJECTED, RUN = "answers", "rejected.parquet", "run.json"
+ANSWER_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "file")),
+        ("line", pa.int64()),
+        *((name, pa.string()) for name in ("question", "answer")),
+        ("vision_tokens", pa.int64()),
+        ("tokens_kept", pa.float64()),
+        *((name, pa.int64()) for name in ("prompt_tokens", "answer_tokens")),
+        ("seconds", pa.float64()),
+    ]
+)
+REJECTED_SCHEMA = pa.schema([("id", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("reason", pa.string())])
+ATTEMPTS = 3  # at a block, whose actor may die of it
+_REJECTED_KEY = b"v2drop.rejected"  # of a block's file: its rejected rows, as JSON, so that one file tells all of it
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of some rows; all are sums."""
+
+    answered: int = 0
+    rejected: int = 0
+    vision_tokens: int = 0
+    tokens_kept: float = 0.0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+
+    def __add__(self, other: Summary) -> Summary:
+        return Summary(*(one + two for one, two in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+class Store:
+    """The answers in a folder.
+
+    A block's file has the block's number as its name. Whoever answers a block, whenever and how often, writes that file, under
+    another name until it is complete: no row can be there twice, and none by half.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.answers = folder, folder / ANSWERS
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Make the folder, or go on in it. Raises CommandError where it holds a run with other settings, or something else."""
+        wanted, file = json.loads(json.dumps(settings)), self.folder / RUN
+        if file.exists():
+            try:
+                found = dict(json.loads(file.read_text()))
+            except ValueError as error:
+                raise CommandError(f"cannot read {file}: {error}; pass another folder to --output") from error
+            for name in {**wanted, **found}:
+                if wanted.get(name) != found.get(name):
+                    raise CommandError(
+                        f"{self.folder} holds a run with other settings: {name} was {found.get(name)!r} and is now "
+                        f"{wanted.get(name)!r}; pass the same settings to go on with it, or another folder to --output"
+                    )
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise CommandError(
+                f"{self.folder} is not empty and no run of v2drop batch: pass another folder to --output"
+            )
+        self.answers.mkdir(parents=True, exist_ok=True)
+        for left_over in [*self.folder.glob(".*.tmp"), *self.answers.glob(".*.tmp")]:
+            left_over.unlink(missing_ok=True)
+        _replace(file, lambda out: out.write(json.dumps(wanted, indent=1).encode()))
+
+    def begin(self, block: int) -> None:
+        """Note that a block is in work. Raises CommandError where it was begun `ATTEMPTS` times since `start`."""
+        for attempt in range(ATTEMPTS):
+            with suppress(FileExistsError):
+                (self.answers / f".begun-{block:06}-{attempt}.tmp").touch(exist_ok=False)
+                return
+        raise CommandError(
+            f"the actor died {ATTEMPTS} times at this block: has the machine too little memory for --batch?"
+        )
+
+    def holds(self, block: int) -> bool:
+        """Whether a block is done."""
+        return self._file(block).exists()
+
+    def write(self, block: int, outcomes: Iterable[Answer | Rejected]) -> None:
+        """Write what became of a block's rows; it is on disk when this returns."""
+        rows = list(outcomes)
+        answers = [asdict(row) for row in rows if isinstance(row, Answer)]
+        rejected = [asdict(row) for row in rows if isinstance(row, Rejected)]
+        schema = ANSWER_SCHEMA.with_metadata({_REJECTED_KEY: json.dumps(rejected)})
+        _replace(self._file(block), lambda out: pq.write_table(pa.Table.from_pylist(answers, schema), out))
+        for begun in self.answers.glob(f".begun-{block:06}-*.tmp"):
+            begun.unlink(missing_ok=True)
+
+    def summary(self, block: int) -> Summary:
+        """What became of a block's rows."""
+        table = pq.ParquetFile(self._file(block)).read(columns=list(asdict(Summary()))[2:])
+        sums = {name: sum(table[name].to_pylist()) for name in table.column_names}
+        return Summary(table.num_rows, len(self.rejected(block)), **sums)
+
+    def rejected(self, block: int) -> list[dict[str, Any]]:
+        """The rows of a block that were rejected."""
+        return json.loads(pq.read_schema(self._file(block)).metadata[_REJECTED_KEY])
+
+    def write_rejected(self, blocks: Sequence[int]) -> None:
+        """Write the rejected rows of these blocks to one file."""
+        rows = [row for block in blocks for row in self.rejected(block)]
+        table = pa.Table.from_pylist(rows, REJECTED_SCHEMA)
+        _replace(self.folder / REJECTED, lambda out: pq.write_table(table, out))
+
+    def _file(self, block: int) -> Path:
+        return self.answers / f"block-{block:06}.parquet"
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file under another name and rename it when it is on disk: a reader finds the old one or the whole new one."""
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
+    with draft.open("wb") as out:
+        write(out)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(path)
