@@ -1,0 +1,123 @@
+"""What the models here share: v2drop is attached once lmms-eval has loaded the model, and answers are measured and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lmms_eval.api.instance import Instance
+from lmms_eval.models.model_utils.gen_metrics import log_metrics, reset_logged_metrics
+
+import v2drop
+from v2drop import Schedule
+from v2drop_scripts.checkpoints import Checkpoint, find_checkpoint
+from v2drop_scripts.entrants import DENSE, method_schedule
+from v2drop_scripts.journal import Journal
+from v2drop_scripts.peak_memory import PeakMemory
+from v2drop_scripts.results import versions
+
+from .figures import Call, of_schedule, summarise
+from .loud import failing_loudly
+from .measuring import Meter
+from .requests import Answer, answer_of, keys_of, private_copy, result_of
+
+CHUNK = 16  # prompts, at least, that are answered between two lines of the journal
+
+
+class Dropping:
+    """Mixed into one of lmms-eval's models: takes our options out of `--model_args` and hands the others on.
+
+    Args:
+        pretrained: a zoo model, a folder, or an id on the hub.
+        method: what chooses tokens; "dense" drops nothing.
+        preset: a published schedule.
+        retained: the share of vision tokens to keep, averaged over layers; without it and a preset, what the model's
+            v2drop.json recommends, else a third.
+        journal: a folder to keep answers in: a run that was killed goes on where it was.
+        device: by default "cuda" where there is one, else "cpu". On a CPU models run in float32.
+        others: the options of lmms-eval's model.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        method: str = "v2drop",
+        preset: str | None = None,
+        retained: float | None = None,
+        journal: str | None = None,
+        device: str | None = None,
+        **others: Any,
+    ) -> None:
+        with failing_loudly():
+            checkpoint = find_checkpoint(pretrained)
+            device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+            if device == "cpu":
+                others.setdefault("device_map", "cpu")  # else lmms-eval looks for a GPU for each process
+            super().__init__(pretrained=checkpoint.source, device=device, **others)
+            model = self.model  # type: ignore[attr-defined]
+            if device == "cpu":
+                model.float()
+            depth = len(v2drop.get_adapter(model).decoder_layers(model))
+            self.schedule = choose_schedule(checkpoint, method, depth, preset, retained)
+            self._meter = Meter(model, v2drop.attach(model, self.schedule, method=method))
+        self._journal_folder = None if journal is None else Path(journal)
+        self._asked = {"pretrained": pretrained, "method": method, **others}
+        self._journal: Journal | None = None
+
+    def generate_until(self, requests: Sequence[Instance]) -> list[Answer]:
+        """Answers in the order of the requests. A failure ends the process."""
+        with failing_loudly():
+            journal = self._open_journal()
+            known = {key: answer for record in journal.records for key, answer in record["answers"]}
+            keys = keys_of(requests)
+            todo = [(key, request) for key, request in zip(keys, requests, strict=True) if key not in known]
+            step = self.batch_size * -(-CHUNK // self.batch_size)  # type: ignore[attr-defined]
+            for start in range(0, len(todo), step):
+                part = todo[start : start + step]
+                with PeakMemory() as memory:
+                    found = super().generate_until([private_copy(request) for _, request in part])  # type: ignore[misc]
+                if self._meter.failure is not None:
+                    raise self._meter.failure
+                answers = [(key, answer_of(each)) for (key, _), each in zip(part, found, strict=True)]
+                calls = [asdict(call) for call in self._meter.calls]
+                self._meter.calls.clear()
+                journal.add({"answers": answers, "calls": calls, "peak": memory.peak})
+                known.update(answers)
+            self._report(journal)
+            return [result_of(known[key]) for key in keys]
+
+    def _open_journal(self) -> Journal:
+        """This process's own, opened late: before, lmms-eval has not said which process this is."""
+        if self._journal is None:
+            rank, processes = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+            folder = self._journal_folder and self._journal_folder / f"process-{rank}"
+            settings = {"schedule": self.schedule.to_dict(), **self._asked, "processes": processes, "versions": versions()}
+            self._journal = Journal(folder, settings)
+        return self._journal
+
+    def _report(self, journal: Journal) -> None:
+        """Give lmms-eval the figures of all answers so far, which it writes to `throughput` in its results.
+
+        What its own model has told it is taken back: the same calls, counted twice.
+        """
+        calls = [Call(**call) for record in journal.records for call in record["calls"]]
+        seconds, tokens = sum(call.seconds for call in calls), sum(call.prompts * call.new_tokens for call in calls)
+        figures = summarise(calls, (record["peak"] for record in journal.records))
+        reset_logged_metrics()
+        log_metrics(seconds, tokens, tokens / seconds if seconds else 0.0, {**figures, **of_schedule(self.schedule)})
+
+
+def choose_schedule(
+    checkpoint: Checkpoint, method: str, num_layers: int, preset: str | None, retained: float | None
+) -> Schedule:
+    """The schedule that the options ask for: for a budget, with the same cuts as in `v2drop compare-methods`."""
+    if method == DENSE:
+        return Schedule([])
+    if preset is None and retained is not None:
+        recommended = checkpoint.schedule and [stage.layer for stage in checkpoint.schedule.stages]
+        return method_schedule(method, retained, num_layers, recommended)
+    return checkpoint.choose_schedule(num_layers, preset, retained)
