@@ -20,7 +20,7 @@ from v2drop_scripts.journal import Journal
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.results import versions
 
-from .figures import Call, of_schedule, summarise
+from .figures import of_records, of_schedule
 from .loud import failing_loudly
 from .measuring import Meter
 from .requests import Answer, answer_of, keys_of, private_copy, result_of
@@ -104,11 +104,11 @@ class Dropping:
 
         What its own model has told it is taken back: the same calls, counted twice.
         """
-        calls = [Call(**call) for record in journal.records for call in record["calls"]]
-        seconds, tokens = sum(call.seconds for call in calls), sum(call.prompts * call.new_tokens for call in calls)
-        figures = summarise(calls, (record["peak"] for record in journal.records))
+        figures = of_records(journal.records)
+        seconds, tokens = (round(figures[name] * figures["prompts"], 3) for name in ("answer_ms", "new_tokens"))
+        seconds /= 1e3
         reset_logged_metrics()
-        log_metrics(seconds, tokens, tokens / seconds if seconds else 0.0, {**figures, **of_schedule(self.schedule)})
+        log_metrics(seconds, int(tokens), tokens / seconds if seconds else 0.0, {**figures, **of_schedule(self.schedule)})
 
 
 def choose_schedule(

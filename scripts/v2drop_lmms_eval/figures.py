@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from v2drop import Schedule
+from v2drop_scripts.journal import JOURNAL
 
 
 @dataclass(frozen=True)
@@ -31,27 +35,31 @@ class Call:
     decode_seconds: float
 
 
-def summarise(calls: Iterable[Call], peaks: Iterable[int | None]) -> dict[str, float]:
-    """Means over prompts, and the most memory.
-
-    Args:
-        peaks: bytes that were held at most, here and there; None where that cannot be measured.
-    """
-    calls = list(calls)
-    prompts = max(1, sum(call.prompts for call in calls))
+def of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over prompts, the share retained, and the most memory, of a journal's records."""
+    calls = [Call(**call) for record in records for call in record["calls"]]
+    peaks = [record["peak"] for record in records if record["peak"] is not None]
+    prompts = sum(call.prompts for call in calls)
     tokens = sum(call.vision_tokens for call in calls)
     kept = sum(call.retained * call.vision_tokens for call in calls)
-    found = [peak for peak in peaks if peak is not None]
+    each = 1 / max(1, prompts)
     return {
-        "prompts": sum(call.prompts for call in calls),
-        "vision_tokens": tokens / prompts,
-        "vision_tokens_kept": kept / prompts,
+        "prompts": prompts,
+        "vision_tokens": tokens * each,
+        "vision_tokens_kept": kept * each,
         "retained": kept / tokens if tokens else 1.0,
-        "prefill_ms": 1e3 * sum(call.prefill_seconds for call in calls) / prompts,
-        "decode_ms": 1e3 * sum(call.decode_seconds for call in calls) / prompts,
-        "answer_ms": 1e3 * sum(call.seconds for call in calls) / prompts,
-        **({"peak_bytes": max(found)} if found else {}),
+        "new_tokens": sum(call.prompts * call.new_tokens for call in calls) * each,
+        "prefill_ms": 1e3 * sum(call.prefill_seconds for call in calls) * each,
+        "decode_ms": 1e3 * sum(call.decode_seconds for call in calls) * each,
+        "answer_ms": 1e3 * sum(call.seconds for call in calls) * each,
+        **({"peak_bytes": max(peaks)} if peaks else {}),
     }
+
+
+def of_folder(folder: Path) -> dict[str, float]:
+    """The same of all journals that the processes of a run keep in a folder."""
+    lines = [line for path in sorted(folder.glob(f"*/{JOURNAL}")) for line in path.read_text().splitlines()[1:]]
+    return of_records([json.loads(line) for line in lines])
 
 
 def of_schedule(schedule: Schedule) -> dict[str, float]:

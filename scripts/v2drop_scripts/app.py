@@ -13,6 +13,7 @@ from .bench import bench
 from .compare_methods import compare_methods
 from .compare_models import compare_models
 from .errors import tell_mistakes
+from .eval import evaluate
 from .new_adapter import new_adapter
 from .run import run
 from .schedule import schedule
@@ -28,6 +29,7 @@ app.command()(schedule)
 app.command()(compare_methods)
 app.command()(compare_models)
 app.command()(bench)
+app.command("eval")(evaluate)
 app.command()(show)
 app.command()(adapters)
 app.command()(new_adapter)
