@@ -69,14 +69,14 @@ def evaluate(
     shown = Console(stderr=not dry_run, highlight=False, soft_wrap=True, markup=False)
     if dry_run:
         for run in runs.values():
-            shown.print(run)
+            shown.print(str(run))
         return
     settings = {"commands": [str(run) for run in runs.values()], "versions": {**versions(), "lmms_eval": _lmms_eval()}}
     journal = Journal(out, settings)
     finished = {record["run"]: Path(record["results"]) for record in journal.records}
     for label, run in runs.items():
         if label not in finished:
-            shown.print(run)
+            shown.print(str(run))
             finished[label] = run.execute()
             journal.add({"run": label, "results": str(finished[label])})
     from v2drop_lmms_eval.figures import of_folder

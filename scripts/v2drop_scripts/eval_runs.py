@@ -74,8 +74,9 @@ def make_run(evaluation: Evaluation, choice: Mapping[str, object], folder: Path)
     environment = {}
     if evaluation.processes > 1:
         command += ["accelerate.commands.launch", "--num_processes", str(evaluation.processes)]
+        command += ["--main_process_port", "0"]  # any that is free
         if evaluation.on_cpu:  # accelerate starts several processes on a CPU only under the name of several GPUs
-            command += ["--multi_gpu", "--main_process_port", "0"]
+            command += ["--multi_gpu"]
             environment["ACCELERATE_USE_CPU"] = "true"
         command += ["-m"]
     command += ["lmms_eval", "--log_samples"]
