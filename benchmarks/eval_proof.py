@@ -36,10 +36,10 @@ dense and with V2Drop. Answers are compared one by one.
 |---|---|---|---|---|---|
 {rows}
 
-Two processes of `accelerate launch` (CPU, gloo), {processes[questions]} questions: one was killed in the middle, which ended the run
-with exit code {processes[exit_code]} after {processes[seconds_to_end]:.1f} s, {processes[before_crash]} answers on disk. The same command went on:
-{processes[answered_twice]} questions were answered twice, and {processes[same_answers]} of {processes[questions]} answers are those of one process, in its
-order.
+Two processes of `accelerate launch` (CPU, gloo), {two[questions]} questions of zoo_llava: one was killed in the middle, with
+{two[before_crash]} answers on disk. That ended the run with exit code {two[exit_code]} after {two[seconds_to_end]:.1f} s. The
+same command went on: {two[same_answers]} of {two[questions]} answers are those of one process, in the original order, and
+{two[answered_twice]} questions were answered twice.
 """
 
 
@@ -85,7 +85,9 @@ def two_processes(count: int, seed: int, work: Path) -> dict[str, Any]:
         **crash,
         "before_crash": len(before),
         "answered_twice": len(after) - len(set(after)),
-        "same_answers": same([sample["filtered_resps"] for sample in read_samples(run.folder, task)], reference.answers),
+        "same_answers": same(
+            [sample["filtered_resps"] for sample in read_samples(run.folder, task)], reference.answers
+        ),
     }
 
 
@@ -100,6 +102,19 @@ def same(answers: list[str], expected: list[str]) -> int:
     return sum(one.strip() == other.strip() for one, other in zip(answers, expected, strict=True))
 
 
+def write(data: dict[str, Any], out: Path) -> None:
+    """As JSON and as a page of Markdown."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "lmms_eval.json").write_text(json.dumps(data, indent=1) + "\n")
+    lines = []
+    for row in data["rows"]:
+        counts = (f"{row[name]} of {row['questions']}" for name in ("right", "right_compared", "same_answers"))
+        lines.append(f"| {' | '.join([row['task'], row['method'], format(row['retained'], '.3f'), *counts])} |")
+    about = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
+    page = PAGE.format(**{**data, "versions": about, "rows": "\n".join(lines)}, two=data["two_processes"])
+    (out / "lmms_eval.md").write_text(page)
+
+
 def main(
     questions: Annotated[int, typer.Option(min=1, help="How many questions a task.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
@@ -111,7 +126,9 @@ def main(
     work = work / f"{questions}-questions-seed-{seed}"
     tasks = work / "tasks"
     for task in task_names():
-        if not (tasks / task / f"{task}.yaml").exists():  # written last; a second time, videos would differ in a few pixels
+        if not (
+            tasks / task / f"{task}.yaml"
+        ).exists():  # written last; a second time, videos would differ in a few pixels
             write_task(tasks, task, questions, seed)
     names = list(dict.fromkeys(name for name, _ in task_names().values()))
     rows = [row for name in model or names for row in compare_model(name, tasks, questions, seed, work)]
@@ -123,17 +140,9 @@ def main(
         "questions": questions,
         "versions": found,
         "rows": rows,
-        "processes": processes,
+        "two_processes": processes,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "lmms_eval.json").write_text(json.dumps(data, indent=1) + "\n")
-    lines = [
-        f"| {row['task']} | {row['method']} | {row['retained']:.3f} | {row['right']} of {row['questions']} | "
-        f"{row['right_compared']} of {row['questions']} | {row['same_answers']} of {row['questions']} |"
-        for row in rows
-    ]
-    about = ", ".join(f"{name} {number}" for name, number in found.items())
-    (out / "lmms_eval.md").write_text(PAGE.format(**{**data, "versions": about, "rows": "\n".join(lines)}))
+    write(data, out)
     bad = [row for row in [*rows, processes] if row["same_answers"] != row["questions"]]
     if bad or processes["answered_twice"] or not processes["exit_code"]:
         sys.exit(f"not the same: {bad or processes}")

@@ -37,7 +37,9 @@ def references(task: str, tasks: Path, count: int, seed: int, out: Path) -> list
     """
     name, modality = task_names()[task]
     file = tasks / task / QUESTIONS
-    settings = Settings("compare-methods", [(name, modality)], [METHOD], [RETAINED], count, seed, 0, file, LONGEST_ANSWER)
+    settings = Settings(
+        "compare-methods", [(name, modality)], [METHOD], [RETAINED], count, seed, 0, file, LONGEST_ANSWER
+    )
     rows = {row["method"]: row for row in run_comparison(settings, out / task, quiet=True)["rows"]}
     subject = load_subject(find_checkpoint(name), modality, settings, "cpu")
     found = []

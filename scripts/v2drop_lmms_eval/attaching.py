@@ -57,22 +57,22 @@ class Dropping:
             device = device or ("cuda" if torch.cuda.is_available() else "cpu")
             if device == "cpu":
                 others.setdefault("device_map", "cpu")  # else lmms-eval looks for a GPU for each process
-            super().__init__(pretrained=checkpoint.source, device=device, **others)
+            super().__init__(pretrained=checkpoint.source, device=device, **others)  # type: ignore[call-arg]
             model = self.model  # type: ignore[attr-defined]
             if device == "cpu":
                 model.float()
             depth = len(v2drop.get_adapter(model).decoder_layers(model))
             self.schedule = choose_schedule(checkpoint, method, depth, preset, retained)
             self._meter = Meter(model, v2drop.attach(model, self.schedule, method=method))
-        self._journal_folder = None if journal is None else Path(journal)
-        self._asked = {"pretrained": pretrained, "method": method, **others}
-        self._journal: Journal | None = None
+            rank, processes = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+            folder = None if journal is None else Path(journal) / f"process-{rank}"
+            asked = {"pretrained": pretrained, "method": method, "schedule": self.schedule.to_dict(), **others}
+            self._journal = Journal(folder, {**asked, "processes": processes, "versions": versions()})
 
     def generate_until(self, requests: Sequence[Instance]) -> list[Answer]:
         """Answers in the order of the requests. A failure ends the process."""
         with failing_loudly():
-            journal = self._open_journal()
-            known = {key: answer for record in journal.records for key, answer in record["answers"]}
+            known = {key: answer for record in self._journal.records for key, answer in record["answers"]}
             keys = keys_of(requests)
             todo = [(key, request) for key, request in zip(keys, requests, strict=True) if key not in known]
             step = self.batch_size * -(-CHUNK // self.batch_size)  # type: ignore[attr-defined]
@@ -85,30 +85,22 @@ class Dropping:
                 answers = [(key, answer_of(each)) for (key, _), each in zip(part, found, strict=True)]
                 calls = [asdict(call) for call in self._meter.calls]
                 self._meter.calls.clear()
-                journal.add({"answers": answers, "calls": calls, "peak": memory.peak})
+                self._journal.add({"answers": answers, "calls": calls, "peak": memory.peak})
                 known.update(answers)
-            self._report(journal)
+            self._report()
             return [result_of(known[key]) for key in keys]
 
-    def _open_journal(self) -> Journal:
-        """This process's own, opened late: before, lmms-eval has not said which process this is."""
-        if self._journal is None:
-            rank, processes = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-            folder = self._journal_folder and self._journal_folder / f"process-{rank}"
-            settings = {"schedule": self.schedule.to_dict(), **self._asked, "processes": processes, "versions": versions()}
-            self._journal = Journal(folder, settings)
-        return self._journal
-
-    def _report(self, journal: Journal) -> None:
+    def _report(self) -> None:
         """Give lmms-eval the figures of all answers so far, which it writes to `throughput` in its results.
 
         What its own model has told it is taken back: the same calls, counted twice.
         """
-        figures = of_records(journal.records)
-        seconds, tokens = (round(figures[name] * figures["prompts"], 3) for name in ("answer_ms", "new_tokens"))
-        seconds /= 1e3
+        figures = of_records(self._journal.records)
+        seconds = figures["prompts"] * figures["answer_ms"] / 1e3
+        tokens = round(figures["prompts"] * figures["new_tokens"])
+        speed = tokens / seconds if seconds else 0.0
         reset_logged_metrics()
-        log_metrics(seconds, int(tokens), tokens / seconds if seconds else 0.0, {**figures, **of_schedule(self.schedule)})
+        log_metrics(seconds, tokens, speed, {**figures, **of_schedule(self.schedule)})
 
 
 def choose_schedule(
@@ -118,6 +110,6 @@ def choose_schedule(
     if method == DENSE:
         return Schedule([])
     if preset is None and retained is not None:
-        recommended = checkpoint.schedule and [stage.layer for stage in checkpoint.schedule.stages]
+        recommended = None if checkpoint.schedule is None else [stage.layer for stage in checkpoint.schedule.stages]
         return method_schedule(method, retained, num_layers, recommended)
     return checkpoint.choose_schedule(num_layers, preset, retained)

@@ -12,7 +12,7 @@ from v2drop import V2DropError
 
 @contextmanager
 def failing_loudly() -> Iterator[None]:
-    """Turn an exception into exit code 1, what v2drop refuses into 2. Other processes of the run are then ended by their launcher."""
+    """Turn an exception into exit code 1, and what v2drop refuses into 2; a launcher then ends the run's other processes."""
     try:
         yield
     except V2DropError as error:

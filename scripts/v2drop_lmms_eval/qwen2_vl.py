@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import qwen_vl_utils
+import qwen_vl_utils  # type: ignore[import-untyped]
 import torch
 from lmms_eval.models.model_utils.media_encoder import encode_image_to_data_url
 from lmms_eval.models.simple import qwen2_vl as stock

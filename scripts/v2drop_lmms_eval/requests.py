@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 
 from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
 
-Answer = str | GenerationResult
+Answer: TypeAlias = "str | GenerationResult"
 
 
 def keys_of(requests: Sequence[Instance]) -> list[str]:
@@ -30,7 +30,9 @@ def keys_of(requests: Sequence[Instance]) -> list[str]:
 
 def private_copy(request: Instance) -> Instance:
     """The request with options of its own: lmms-eval's models write theirs into them, and its cache then finds nothing."""
-    return replace(request, arguments=tuple(deepcopy(each) if isinstance(each, dict) else each for each in request.args))
+    return replace(
+        request, arguments=tuple(deepcopy(each) if isinstance(each, dict) else each for each in request.args)
+    )
 
 
 def answer_of(result: Any) -> tuple[str, int | None]:

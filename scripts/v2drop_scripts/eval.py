@@ -39,7 +39,9 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Of lmms-eval; its llava_hf takes 1 alone.")] = 1,
     include_path: Annotated[Path | None, typer.Option(help="A folder with tasks of your own.")] = None,
     model_args: Annotated[str | None, typer.Option(help="More of lmms-eval's --model_args: lossless=True.")] = None,
-    out: Annotated[Path, typer.Option(help="A folder for answers and results. A stopped run goes on.")] = Path("out/eval"),
+    out: Annotated[Path, typer.Option(help="A folder for answers and results. A stopped run goes on.")] = Path(
+        "out/eval"
+    ),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print lmms-eval's command lines and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:

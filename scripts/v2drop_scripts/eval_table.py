@@ -20,8 +20,8 @@ FIGURES = {
     "answer_ms": ("answer, ms", ".1f", 1.0),
     "peak_bytes": ("peak memory, MB", ",.0f", 1e-6),
 }
-LEGEND = """Kept: share of the dense score. MME is the sum of its two scores, POPE its F1, as papers quote them; of other tasks it is
-lmms-eval's first metric. Times are means over prompts; an answer's includes the vision tower."""
+LEGEND = """Kept: share of the dense score. A score is lmms-eval's first metric of the task, but MME's is the sum of its two and
+POPE's its F1, as papers quote them. Times are means over prompts; an answer's includes the vision tower."""
 
 
 def scores(results: Mapping[str, Any]) -> dict[str, float]:
@@ -48,15 +48,15 @@ def compare(runs: Mapping[str, Path], figures: Mapping[str, Mapping[str, float]]
     """
     labels = list(runs)
     dense, dropped = (scores(json.loads(path.read_text())) for path in runs.values())
+    shares = {task: dropped[task] / score for task, score in dense.items() if score}
     rows = [
-        {"task": task, "dense": score, "dropped": dropped[task], "kept": dropped[task] / score if score else None}
+        {"task": task, "dense": score, "dropped": dropped[task], "kept": shares.get(task)}
         for task, score in dense.items()
     ]
-    shares = [row["kept"] for row in rows if row["kept"] is not None]
     return {
         "runs": {label: str(path) for label, path in runs.items()},
         "rows": rows,
-        "kept": mean(shares) if shares else None,
+        "kept": mean(shares.values()) if shares else None,
         "figures": {label: dict(figures[label]) for label in labels},
     }
 
@@ -73,7 +73,9 @@ def tables(results: Mapping[str, Any]) -> tuple[list[Sequence[str]], list[Sequen
     for name, (title, pattern, scale) in FIGURES.items():
         dense, dropped = (results["figures"][label].get(name) for label in labels)
         if dense is not None and dropped is not None:
-            bottom.append((title, *(format(each * scale, pattern) for each in (dense, dropped)), f"{dropped / dense:.2f}"))
+            bottom.append(
+                (title, *(format(each * scale, pattern) for each in (dense, dropped)), f"{dropped / dense:.2f}")
+            )
     return top, bottom
 
 
