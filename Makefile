@@ -4,7 +4,6 @@ VENV ?= .venv
 OLDEST := 5.0.0
 FUZZ ?= 1000
 EVAL ?= $(VENV)/eval
-LMMS_EVAL := 0.7.3
 RESULTS ?= docs/results
 JOURNAL ?= out/results
 BIN := $(VENV)/bin
@@ -107,6 +106,5 @@ $(EVAL)/.installed: $(VENV)/.installed-dev
 	$(PYTHON) -m venv --without-pip $(EVAL)
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 		> `$(EVAL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"`/development.pth
-	$(EVAL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt lmms-eval==$(LMMS_EVAL)
-	$(EVAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(EVAL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval]'
 	@touch $@

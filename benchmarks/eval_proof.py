@@ -25,6 +25,7 @@ from v2drop_scripts.eval_runs import Evaluation, make_run
 from v2drop_scripts.results import versions
 
 FEWEST = 80  # questions to two processes, so that there is a middle
+FOLDERS = {"dense": "dense", METHOD: f"{METHOD}-{RETAINED}"}  # of `v2drop eval`, in its --out
 PAGE = """# lmms-eval and compare-methods
 
 Made by `make eval-proof` on {date}: seed {seed}, {questions} questions a task; {versions}; cpu, float32.
@@ -48,11 +49,11 @@ def compare_model(name: str, tasks: Path, count: int, seed: int, work: Path) -> 
     names = [task for task, (model, _) in task_names().items() if model == name]
     lossless = "lossless=True" if name == "qwen2_vl" else None  # else its pictures are not those of compare-methods
     out = work / name
-    evaluate(name, ",".join(names), retain=RETAINED, include_path=tasks, model_args=lossless, out=out)
+    evaluate(name, ",".join(names), retain=[str(RETAINED)], include_path=tasks, model_args=lossless, out=out)
     rows = []
     for task in names:
         for reference in references(task, tasks, count, seed, work / "compared"):
-            samples = read_samples(out / reference.method, task)
+            samples = read_samples(out / FOLDERS[reference.method], task)
             rows.append(
                 {
                     "task": task,

@@ -13,9 +13,8 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.models.model_utils.gen_metrics import log_metrics, reset_logged_metrics
 
 import v2drop
-from v2drop import Schedule
-from v2drop_scripts.checkpoints import Checkpoint, find_checkpoint
-from v2drop_scripts.entrants import DENSE, method_schedule
+from v2drop_scripts.checkpoints import find_checkpoint
+from v2drop_scripts.eval_choices import Choice
 from v2drop_scripts.journal import Journal
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.results import versions
@@ -62,7 +61,7 @@ class Dropping:
             if device == "cpu":
                 model.float()
             depth = len(v2drop.get_adapter(model).decoder_layers(model))
-            self.schedule = choose_schedule(checkpoint, method, depth, preset, retained)
+            self.schedule = Choice(method, preset, retained).schedule(checkpoint, depth)
             self._meter = Meter(model, v2drop.attach(model, self.schedule, method=method))
             rank, processes = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
             folder = None if journal is None else Path(journal) / f"process-{rank}"
@@ -101,15 +100,3 @@ class Dropping:
         speed = tokens / seconds if seconds else 0.0
         reset_logged_metrics()
         log_metrics(seconds, tokens, speed, {**figures, **of_schedule(self.schedule)})
-
-
-def choose_schedule(
-    checkpoint: Checkpoint, method: str, num_layers: int, preset: str | None, retained: float | None
-) -> Schedule:
-    """The schedule that the options ask for: for a budget, with the same cuts as in `v2drop compare-methods`."""
-    if method == DENSE:
-        return Schedule([])
-    if preset is None and retained is not None:
-        recommended = None if checkpoint.schedule is None else [stage.layer for stage in checkpoint.schedule.stages]
-        return method_schedule(method, retained, num_layers, recommended)
-    return checkpoint.choose_schedule(num_layers, preset, retained)

@@ -1,4 +1,4 @@
-"""LLaVA-1.5, LLaVA-NeXT and LLaVA-OneVision by lmms-eval's `llava_hf`, prompted through the processor's chat template."""
+"""LLaVA-1.5 and LLaVA-NeXT by lmms-eval's `llava_hf`, prompted through the processor's chat template."""
 
 from __future__ import annotations
 

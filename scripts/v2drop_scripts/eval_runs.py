@@ -58,9 +58,9 @@ class Run:
 
 
 def make_run(evaluation: Evaluation, choice: Mapping[str, object], folder: Path) -> Run:
-    """The run of one choice of tokens, such as {"method": "v2drop", "retained": 0.333}, which writes to a folder."""
+    """The run of one choice, such as {"method": "v2drop", "retained": 0.333}, which writes to a folder."""
     model_args = {"pretrained": evaluation.pretrained, **choice, "journal": folder / ANSWERS}
-    given = ",".join(f"{name}={value}" for name, value in model_args.items() if value is not None)
+    given = ",".join(f"{name}={value}" for name, value in model_args.items())
     options = {
         "model": evaluation.lmms_model,
         "model_args": f"{given},{evaluation.model_args}" if evaluation.model_args else given,

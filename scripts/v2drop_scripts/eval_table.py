@@ -1,4 +1,4 @@
-"""What dropping cost and saved in lmms-eval's tasks: scores and figures of two runs side by side."""
+"""What dropping cost and saved in lmms-eval's tasks: scores and figures of its runs side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIGURES = {
     "answer_ms": ("answer, ms", ".1f", 1.0),
     "peak_bytes": ("peak memory, MB", ",.0f", 1e-6),
 }
-LEGEND = """Kept: share of the dense score. A score is lmms-eval's first metric of the task, but MME's is the sum of its two and
+LEGEND = """In brackets: the share of dense. A score is lmms-eval's first metric of the task, but MME's is the sum of its two and
 POPE's its F1, as papers quote them. Times are means over prompts; an answer's includes the vision tower."""
 
 
@@ -40,47 +40,47 @@ def scores(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def compare(runs: Mapping[str, Path], figures: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """Two runs, dense first, as plain data.
+    """Runs, dense first, as plain data: scores by task and run, the mean share of the dense scores, and figures.
 
     Args:
         runs: the file of each run's results.
         figures: what each run took.
     """
-    labels = list(runs)
-    dense, dropped = (scores(json.loads(path.read_text())) for path in runs.values())
-    shares = {task: dropped[task] / score for task, score in dense.items() if score}
-    rows = [
-        {"task": task, "dense": score, "dropped": dropped[task], "kept": shares.get(task)}
-        for task, score in dense.items()
-    ]
+    by_run = {label: scores(json.loads(path.read_text())) for label, path in runs.items()}
+    dense = next(iter(by_run.values()))
+    kept = {
+        label: [found[task] / score for task, score in dense.items() if score] or [1.0]
+        for label, found in by_run.items()
+    }
     return {
-        "runs": {label: str(path) for label, path in runs.items()},
-        "rows": rows,
-        "kept": mean(shares.values()) if shares else None,
-        "figures": {label: dict(figures[label]) for label in labels},
+        "results": {label: str(path) for label, path in runs.items()},
+        "scores": {task: {label: found[task] for label, found in by_run.items()} for task in dense},
+        "kept": {label: mean(shares) for label, shares in kept.items()},
+        "figures": {label: dict(figures[label]) for label in runs},
     }
 
 
-def tables(results: Mapping[str, Any]) -> tuple[list[Sequence[str]], list[Sequence[str]]]:
+def tables(results: Mapping[str, Any]) -> tuple[list[list[str]], list[list[str]]]:
     """Scores, then figures, as lines of cells; the first line of each is the head."""
-    labels = list(results["runs"])
-    top: list[Sequence[str]] = [("task", *labels, "kept")]
-    for row in results["rows"]:
-        top.append((row["task"], *(f"{row[name]:.4g}" for name in ("dense", "dropped")), _share(row["kept"])))
-    if len(results["rows"]) > 1:
-        top.append(("mean", "", "", _share(results["kept"])))
-    bottom: list[Sequence[str]] = [("", *labels, "ratio")]
+    labels = list(results["results"])
+    top = [["task", *labels]]
+    top += [[task, *_cells(list(row.values()), ".4g", 1.0)] for task, row in results["scores"].items()]
+    top += [["kept, mean", *(f"{share:.1%}" for share in results["kept"].values())]]
+    bottom = [["", *labels]]
     for name, (title, pattern, scale) in FIGURES.items():
-        dense, dropped = (results["figures"][label].get(name) for label in labels)
-        if dense is not None and dropped is not None:
-            bottom.append(
-                (title, *(format(each * scale, pattern) for each in (dense, dropped)), f"{dropped / dense:.2f}")
-            )
+        values = [results["figures"][label].get(name) for label in labels]
+        if None not in values:
+            bottom.append([title, *_cells(values, pattern, scale)])
     return top, bottom
 
 
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+def _cells(values: Sequence[float], pattern: str, scale: float) -> list[str]:
+    dense, *others = values
+    first, *rest = (format(value * scale, pattern) for value in values)
+    return [
+        first,
+        *(f"{text} ({value / dense:.1%})" if dense else text for text, value in zip(rest, others, strict=True)),
+    ]
 
 
 def print_tables(console: Console, results: Mapping[str, Any]) -> None:
@@ -95,8 +95,8 @@ def print_tables(console: Console, results: Mapping[str, Any]) -> None:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The same in Markdown."""
-    parts = []
-    for head, *lines in tables(results):
-        body = "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *lines])
-        parts.append(body)
+    parts = [
+        "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *lines])
+        for head, *lines in tables(results)
+    ]
     return "\n".join([*parts, LEGEND]) + "\n"

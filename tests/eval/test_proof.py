@@ -41,8 +41,8 @@ def test_most_answers_are_right(proof):
 
 def test_lmms_evals_results_carry_schedule_retained_share_tokens_latency_and_memory(proof):
     rows = {(row["task"], row["method"]): row for row in proof[0]["rows"]}
-    for method in ("dense", "v2drop"):
-        [path] = (proof[1] / "llava" / method).rglob("*_results.json")
+    for method, folder in (("dense", "dense"), ("v2drop", "v2drop-0.333")):
+        [path] = (proof[1] / "llava" / folder).rglob("*_results.json")
         figures = json.loads(path.read_text())["throughput"]
         assert figures["avg_retained"] == pytest.approx(rows["zoo_llava", method]["retained"])
         assert figures["avg_vision_tokens"] == 144
@@ -59,11 +59,13 @@ def test_lmms_evals_results_carry_schedule_retained_share_tokens_latency_and_mem
 def test_eval_tabulates_the_share_kept(proof):
     for name in ("llava", "qwen2_vl"):
         results = json.loads((proof[1] / name / "results.json").read_text())
-        for row in results["rows"]:
-            right = {each["method"]: each["right"] for each in proof[0]["rows"] if each["task"] == row["task"]}
-            assert row["kept"] == pytest.approx(right["v2drop"] / right["dense"])
-        assert results["kept"] == pytest.approx(sum(row["kept"] for row in results["rows"]) / len(results["rows"]))
-        assert results["figures"]["v2drop"]["retained"] == pytest.approx(0.333, abs=0.01)
+        shares = []
+        for task, scores in results["scores"].items():
+            right = {each["method"]: each["right"] for each in proof[0]["rows"] if each["task"] == task}
+            assert scores == {"dense": right["dense"] / QUESTIONS, "v2drop 0.333": right["v2drop"] / QUESTIONS}
+            shares.append(right["v2drop"] / right["dense"])
+        assert results["kept"] == {"dense": 1.0, "v2drop 0.333": pytest.approx(sum(shares) / len(shares))}
+        assert results["figures"]["v2drop 0.333"]["retained"] == pytest.approx(0.333, abs=0.01)
         assert results["figures"]["dense"]["retained"] == 1
         assert "| retained |" in (proof[1] / name / "results.md").read_text()
 

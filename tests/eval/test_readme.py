@@ -1,0 +1,48 @@
+"""The README's lines for lmms-eval without a hub, run as they are, one after the other."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from readme_commands import command_lines
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What each line prints."""
+    lines = [
+        line.text for line in command_lines() if not line.marked and ("eval" in line.text or "zoo_task" in line.text)
+    ]
+    lines = [line for line in lines if not line.startswith("pip")]
+    lines.sort(key=lambda line: "zoo_task" not in line)  # the list of commands stands before it
+    folder = tmp_path_factory.mktemp("readme")
+    found: dict[str, str] = {}
+    for line in dict.fromkeys(lines):
+        program, *words = shlex.split(line)
+        start = [sys.executable, *(["-m", "v2drop_scripts"] if program == "v2drop" else [])]
+        done = subprocess.run([*start, *words], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (line, done.stderr[-3000:])
+        found[line] = done.stdout
+    return found
+
+
+def test_each_prints_a_table(printed):
+    assert len(printed) == 3
+    tables = [text for line, text in printed.items() if "zoo_task" not in line]
+    assert all("zoo_llava" in text for text in tables)
+    assert sum("accuracy" in text for text in tables) == 1
+    assert all("retained" in text for text in tables)
+
+
+def test_lmms_eval_knows_every_task_of_the_papers_tables():
+    from lmms_eval.tasks import TaskManager
+
+    text = (Path(__file__).parent.parent.parent / "scripts" / "paper_tables.sh").read_text()
+    six = next(line for line in text.splitlines() if line.startswith("SIX="))
+    named = {*six.removeprefix("SIX=").split(","), "mvbench", "videomme"}
+    assert named <= set(TaskManager().all_tasks)
+    assert all(f"--tasks {each}" in text for each in ("$SIX", "mvbench,videomme"))
