@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import runpy
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
-from readme_commands import command_lines
+from readme_commands import command_lines, run_here
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = {  # run below; what takes minutes as written, with fewer questions or smaller
@@ -59,21 +57,8 @@ def test_who_runs_a_line_is_there(line):
 
 
 @pytest.mark.parametrize("line", HERE)
-def test_a_line_runs(line, tmp_path, monkeypatch, capsys):
-    words = [HERE[line].get(word, word) for word in shlex.split(line)]
+def test_a_line_runs(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if words[0] == "v2drop":
-        from v2drop_scripts.app import run_app as program
-    else:
-        module = words[2]
-
-        def program():
-            runpy.run_module(module, run_name="__main__")
-
-        words = words[2:]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as stop:
-        program()
-    assert stop.value.code in (0, None)
-    told = capsys.readouterr().out
-    assert told.strip()
+    code, printed = run_here([HERE[line].get(word, word) for word in shlex.split(line)])
+    assert code == 0
+    assert printed.strip()
