@@ -20,9 +20,9 @@ from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.results import versions
 
 from .figures import of_records, of_schedule
+from .instances import Answer, answer_of, keys_of, private_copy, result_of
 from .loud import failing_loudly
 from .measuring import Meter
-from .requests import Answer, answer_of, keys_of, private_copy, result_of
 
 CHUNK = 16  # prompts, at least, that are answered between two lines of the journal
 
@@ -88,6 +88,11 @@ class Dropping:
                 known.update(answers)
             self._report()
             return [result_of(known[key]) for key in keys]
+
+    def clean(self) -> None:
+        """lmms-eval lets go of the model, to make room for a judge's."""
+        del self._meter
+        super().clean()  # type: ignore[misc]
 
     def _report(self) -> None:
         """Give lmms-eval the figures of all answers so far, which it writes to `throughput` in its results.

@@ -86,7 +86,7 @@ def evaluate(
     journal = Journal(out, {**asked, "versions": {**versions(), "lmms_eval": _lmms_eval()}})
     finished = {record["run"]: Path(record["results"]) for record in journal.records}
     for label, run in runs.items():
-        if label not in finished:
+        if label not in finished or not finished[label].exists():
             shown.print(str(run))
             finished[label] = run.execute()
             journal.add({"run": label, "results": str(finished[label])})

@@ -88,5 +88,6 @@ def make_run(evaluation: Evaluation, choice: Mapping[str, object], folder: Path)
 def put_in_order(folder: Path) -> None:
     """Sort the files of answers by question: of several processes, lmms-eval writes one's after the other's."""
     for path in folder.rglob("*_samples_*.jsonl"):
-        lines = path.read_text().splitlines()
-        path.write_text("".join(f"{line}\n" for line in sorted(lines, key=lambda line: json.loads(line)["doc_id"])))
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")  # an answer may hold other line separators
+        lines = sorted(lines, key=lambda line: json.loads(line)["doc_id"])
+        path.write_text("\n".join(lines) + "\n", "utf-8")

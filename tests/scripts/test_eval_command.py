@@ -150,9 +150,9 @@ def test_a_run_that_fails_after_its_results_is_an_error(tmp_path):
 
 def test_answers_are_put_in_the_order_of_the_questions(tmp_path):
     path = tmp_path / "now_samples_mme.jsonl"
-    path.write_text("".join(f'{{"doc_id": {number}, "answer": "é"}}\n' for number in (0, 2, 10, 1, 3)))
+    path.write_text("".join(f'{{"doc_id": {number}, "answer": "é\u2028"}}\n' for number in (0, 2, 10, 1, 3)))
     put_in_order(tmp_path)
-    assert [json.loads(line)["doc_id"] for line in path.read_text().splitlines()] == [0, 1, 2, 3, 10]
+    assert [json.loads(line)["doc_id"] for line in path.open()] == [0, 1, 2, 3, 10]
 
 
 RESULTS = {
