@@ -10,6 +10,7 @@ from lmms_eval.models import get_model
 from PIL import Image
 
 from v2drop_lmms_eval.zoo_task import write_task
+from v2drop_zoo import CHECKPOINTS
 
 QUESTIONS = 18  # more than a chunk
 
@@ -19,7 +20,7 @@ def docs(tmp_path_factory):
     return [json.loads(line) for line in write_task(tmp_path_factory.mktemp("task"), "zoo_llava", QUESTIONS, 3).open()]
 
 
-def ask(model, docs, **options):
+def ask(model, docs, unchanged=True, **options):
     """As lmms-eval does it, in a chat."""
     model.task_dict = {"zoo": {"test": docs}}
 
@@ -39,13 +40,20 @@ def ask(model, docs, **options):
         requests.append(Instance("generate_until", (doc["question"], *arguments, number, "zoo", "test"), 0, where))
     before = [str(request.args) for request in requests]
     answers = model.generate_until(requests)
-    assert [str(request.args) for request in requests] == before, "options that changed are another key in a cache"
+    after = [str(request.args) for request in requests]
+    assert (after == before) is unchanged, "options that changed are another key in lmms-eval's cache"
     return [answer if isinstance(answer, str) else answer.text for answer in answers]
 
 
 @pytest.mark.parametrize("name", ["v2drop_llava_hf", "v2drop_llava_next", "v2drop_qwen2_vl"])
 def test_lmms_eval_finds_the_models_by_their_entry_point(name):
     assert get_model(name).__module__.startswith("v2drop_lmms_eval.")
+
+
+def test_dense_answers_are_those_of_lmms_evals_own_model(docs):
+    stock = get_model("llava_hf")(str(CHECKPOINTS / "llava"), device="cpu", device_map="cpu", dtype="float32")
+    dense = get_model("v2drop_llava_hf")(pretrained="llava", method="dense")
+    assert ask(dense, docs) == ask(stock, docs, unchanged=False)
 
 
 def test_a_run_goes_on_where_it_stopped(docs, tmp_path):
