@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 OLDEST := 5.0.0
 FUZZ ?= 1000
+EVAL ?= $(VENV)/eval
 RESULTS ?= docs/results
 JOURNAL ?= out/results
 BIN := $(VENV)/bin
 SUDO := $(shell test `id -u` = 0 || echo sudo)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results batch-proof wheel clean
+.PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -67,6 +68,14 @@ evaluate: setup  ## measure the zoo's models, dense and with a third of the visi
 results: setup  ## compare all methods on every zoo model, about an hour; writes docs/results, goes on after a stop
 	$(BIN)/python -m v2drop_zoo.results --out $(RESULTS) --journal $(JOURNAL)
 
+eval-setup: $(EVAL)/.installed  ## install lmms-eval, with what it needs, beside the development install
+
+test-eval: $(EVAL)/.installed  ## test the lmms-eval plug-in on the zoo, 20 questions a task
+	HF_HUB_OFFLINE=1 $(EVAL)/bin/python -m pytest tests/eval
+
+eval-proof: $(EVAL)/.installed  ## lmms-eval beside compare-methods, 200 questions a task; writes docs/results, goes on after a stop
+	HF_HUB_OFFLINE=1 $(EVAL)/bin/python benchmarks/eval_proof.py --out $(RESULTS)
+
 batch-proof: setup  ## kill bulk inference on Ray in the middle, time 1 actor against 2 (about 7 minutes); writes docs/results/batch.*
 	$(BIN)/python -m v2drop_batch.proof --out $(RESULTS)
 
@@ -92,4 +101,13 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/oldest: $(VENV)/.installed-dev
 	rm -rf $@
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ transformers==$(OLDEST)
+	@touch $@
+
+# lmms-eval brings 70 packages, some of them older than those of the development install (PyAV), so it gets an environment of its
+# own; a .pth file lends it that install's packages, torch among them, and pip installs only what is missing or too new
+$(EVAL)/.installed: $(VENV)/.installed-dev
+	$(PYTHON) -m venv --without-pip $(EVAL)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> `$(EVAL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"`/development.pth
+	$(EVAL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval]'
 	@touch $@

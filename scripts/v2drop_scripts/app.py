@@ -14,6 +14,7 @@ from .bench import bench
 from .compare_methods import compare_methods
 from .compare_models import compare_models
 from .errors import tell_mistakes
+from .eval import evaluate
 from .new_adapter import new_adapter
 from .run import run
 from .schedule import schedule
@@ -30,6 +31,7 @@ app.command()(compare_methods)
 app.command()(compare_models)
 app.command()(bench)
 app.command()(batch)
+app.command("eval")(evaluate)
 app.command()(show)
 app.command()(adapters)
 app.command()(new_adapter)

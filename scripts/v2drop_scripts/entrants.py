@@ -43,13 +43,15 @@ def choose_entrants(
             continue
         for budget in budgets:
             try:
-                entrants.append(Entrant(name, budget, _schedule(make_method(name), budget, num_layers, recommended)))
+                entrants.append(Entrant(name, budget, method_schedule(name, budget, num_layers, recommended)))
             except v2drop.V2DropError as error:
                 entrants.append(Entrant(name, budget, None, str(error)))
     return entrants
 
 
-def _schedule(method: Method, budget: float, num_layers: int, recommended: Sequence[int] | None) -> Schedule:
+def method_schedule(name: str, budget: float, num_layers: int, recommended: Sequence[int] | None) -> Schedule:
+    """A method's schedule for a budget, cut where its authors cut, or where the model recommends it."""
+    method = make_method(name)
     if method.depths == Method.depths and recommended is not None:
         return Schedule.for_budget(num_layers, budget, recommended)
     return method.schedule(num_layers, budget)

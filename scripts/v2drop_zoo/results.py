@@ -29,8 +29,9 @@ Made by `make results` on {date}: seed {seed}, {questions} questions a model, {t
 
 All methods answer the same fresh questions about test-split digits, at the same budgets (shares of vision tokens averaged
 over layers). V2Drop, random and uniform cut where the model's `v2drop.json` recommends, the others where their authors
-cut, scaled to the depth. **The zoo's models were trained to have the property that V2Drop rests on, all but `llava_control`, which
-was not taught it, and are no evidence about models of 7B parameters.** They are small: overheads that are nothing to a large model show in their times.
+cut, scaled to the depth. **The zoo's models were trained to have the property that V2Drop rests on, all but
+`llava_control`, which was not taught it, and are no evidence about models of 7B parameters.** They are small: overheads
+that are nothing to a large model show in their times.
 
 {table}
 

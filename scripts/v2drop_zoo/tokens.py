@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "user:", "assistant:"]
 VIDEO_SPECIAL = [*SPECIAL, "<video>", "<vision>", "</vision>"]
 _CHAT_TEMPLATE = (
-    "{{ '<s>' }}{% for message in messages %}"
+    "{{ '<s>' }}{% for message in messages if message['role'] != 'system' %}"
     "{% if message['role'] == 'user' %}{{ ' user:' }}{% else %}{{ ' assistant:' }}{% endif %}"
     "{% if message['content'] is string %}{{ ' ' + message['content'] }}{% else %}"
     "{% for part in message['content'] %}"

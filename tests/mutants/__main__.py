@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from .evaluation import EVALUATION
 from .generation import GENERATION
 from .method import METHOD
 from .runner import Runner
@@ -27,7 +28,7 @@ from .surroundings import SURROUNDINGS
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "out")
-MUTANTS = [*METHOD, *GENERATION, *SURROUNDINGS]
+MUTANTS = [*METHOD, *GENERATION, *SURROUNDINGS, *EVALUATION]
 
 
 def table(verdicts):

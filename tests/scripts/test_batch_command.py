@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -15,6 +14,7 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from readme_commands import command_lines
 
 from v2drop_batch.answering import Answer, Answerer, Settings
 from v2drop_batch.inputs import find_input
@@ -31,9 +31,9 @@ def written(tmp_path_factory):
 
 def readme_commands():
     """The arguments of the README's commands of bulk inference that need no cluster of their own and no hub."""
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
-    about_questions, about_photos = re.findall(r"^    v2drop batch (.*[^\\])$", readme, flags=re.M)
-    return shlex.split(about_questions), shlex.split(about_photos)
+    lines = [line.text for line in command_lines() if line.text.startswith("v2drop batch") and not line.marked]
+    about_questions, about_photos = (shlex.split(line)[2:] for line in lines)
+    return about_questions, about_photos
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ def test_the_wheel_holds_weights_licence_and_every_package(wheel):
         *(f"v2drop_scripts/page_parts/{part.name}" for part in PAGE_PARTS.iterdir()),
         "v2drop_llava_next/adapter.py",
         "v2drop_qwen2_vl/video.py",
+        "v2drop_lmms_eval/manifest.py",
         "v2drop_zoo/checkpoints/llava/model.safetensors",
     ):
         assert wanted in names

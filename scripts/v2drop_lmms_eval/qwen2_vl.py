@@ -1,0 +1,43 @@
+"""Qwen2-VL, pictures and videos, by lmms-eval's `qwen2_vl`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import qwen_vl_utils  # type: ignore[import-untyped]
+import torch
+from lmms_eval.models.model_utils.media_encoder import encode_image_to_data_url
+from lmms_eval.models.simple import qwen2_vl as stock
+from PIL import Image
+
+from v2drop_qwen2_vl.image import token_side
+
+from .attaching import Dropping
+
+
+class Qwen2VL(Dropping, stock.Qwen2_VL):
+    """lmms-eval's `qwen2_vl` with tokens dropped.
+
+    Args:
+        lossless: hand pictures on as they are; lmms-eval compresses them as JPEG, and figures of others were made so.
+        options: see `Dropping`.
+    """
+
+    def __init__(self, lossless: bool = False, **options: Any) -> None:
+        self._lossless = lossless
+        # lmms-eval 0.7.3 takes several processes to have a GPU each; without one, each loads as if it were alone
+        alone = patch.object(stock, "Accelerator", lambda: SimpleNamespace(num_processes=1))
+        with nullcontext() if torch.cuda.is_available() else alone:
+            super().__init__(**options)
+        # and pictures to be made of patches of 14 pixels, which the zoo's are not
+        side = token_side(self.processor.image_processor)
+        stock.process_vision_info = partial(qwen_vl_utils.process_vision_info, image_patch_size=side)
+
+    def _encode_image_data_url(self, image: Image.Image) -> str:
+        if self._lossless:
+            return encode_image_to_data_url(image, image_format="PNG", mime_type="image/png", convert_rgb=True)
+        return super()._encode_image_data_url(image)

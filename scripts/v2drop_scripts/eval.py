@@ -1,0 +1,112 @@
+"""`v2drop eval`: real benchmarks through lmms-eval, dense and with tokens dropped."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from .checkpoints import PRESET_HELP, find_checkpoint, load_config
+from .compare_options import AsJson, budgets_of
+from .errors import CommandError
+from .eval_choices import list_choices
+from .eval_runs import ANSWERS, Evaluation, make_run
+from .eval_table import compare, markdown, print_tables
+from .journal import Journal
+from .results import versions
+
+LMMS_MODELS = {
+    "llava": "v2drop_llava_hf",
+    "llava_next": "v2drop_llava_next",
+    "qwen2_vl": "v2drop_qwen2_vl",
+}
+
+
+def evaluate(
+    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")],
+    tasks: Annotated[str, typer.Option(help="lmms-eval's tasks, separated by commas: textvqa_val,mme.")],
+    preset: Annotated[list[str] | None, typer.Option(help=f"{PRESET_HELP} Repeat it for several.")] = None,
+    retain: Annotated[
+        list[str] | None,
+        typer.Option(help="Shares of vision tokens to keep; repeat it, or pass several as one text: '0.333 0.222'."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="What chooses the tokens that stay; repeat it for several. By default v2drop."),
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Through accelerate, each with its share of questions.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions of each task.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Of lmms-eval; its llava_hf takes 1 alone.")] = 1,
+    include_path: Annotated[Path | None, typer.Option(help="A folder with tasks of your own.")] = None,
+    model_args: Annotated[str | None, typer.Option(help="More of lmms-eval's --model_args: lossless=True.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for answers and results; a run that was stopped goes on. By default one in out/eval."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print lmms-eval's command lines and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run lmms-eval's tasks on a model, dense and with tokens dropped, and show the share of the scores that is kept.
+
+    It prints the command lines and runs them, one for each method at each preset and share; lmms-eval fetches tasks from the
+    hub.
+    """
+    checkpoint = find_checkpoint(model)
+    config = load_config(checkpoint)
+    if config.model_type not in LMMS_MODELS:
+        raise CommandError(
+            f"{model} is a {config.model_type} model, for which there is no lmms-eval model here: {', '.join(LMMS_MODELS)}"
+        )
+    choices = list_choices(method or ["v2drop"], preset or [], budgets_of(retain) if retain else [])
+    for choice in choices:
+        choice.schedule(checkpoint, config.get_text_config().num_hidden_layers)  # refused now, not after hours of dense
+    out = out or Path("out/eval") / re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{tasks}")[:100]
+    evaluation = Evaluation(
+        LMMS_MODELS[config.model_type], model, tasks, model_args, include_path, limit, batch_size, processes,
+        not torch.cuda.is_available(),
+    )  # fmt: skip
+    runs = {
+        choice.label: make_run(evaluation, choice.options, out / choice.label.replace(" ", "-")) for choice in choices
+    }
+    shown = Console(stderr=not dry_run, highlight=False, soft_wrap=True, markup=False)
+    if dry_run:
+        for run in runs.values():
+            shown.print(str(run))
+        return
+    asked = {**asdict(evaluation), "include_path": include_path and str(include_path)}
+    journal = Journal(out, {**asked, "versions": {**versions(), "lmms_eval": _lmms_eval()}})
+    finished = {record["run"]: Path(record["results"]) for record in journal.records}
+    for label, run in runs.items():
+        if label not in finished or not finished[label].exists():
+            shown.print(str(run))
+            finished[label] = run.execute()
+            journal.add({"run": label, "results": str(finished[label])})
+    journal.close()
+    from v2drop_lmms_eval.figures import of_folder
+
+    results = compare(
+        {label: finished[label] for label in runs},
+        {label: of_folder(run.folder / ANSWERS) for label, run in runs.items()},
+    )
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (out / "results.md").write_text(markdown(results))
+    if as_json:
+        typer.echo(json.dumps(results))
+    else:
+        print_tables(Console(), results)
+
+
+def _lmms_eval() -> str:
+    try:
+        return version("lmms-eval")
+    except PackageNotFoundError:
+        raise CommandError("lmms-eval is not installed: pip install 'v2drop[eval]'") from None

@@ -1,0 +1,58 @@
+"""The command lines of the README: those of its indented blocks, and of fenced ones that are not Python."""
+
+from __future__ import annotations
+
+import io
+import re
+import runpy
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+NO_COMMANDS = ("    model   llava", "    @inproceedings")  # how the blocks begin that show something else
+MARK = "needs a GPU and a hub"
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A line without its comment, and whether that says that it cannot be run here."""
+
+    text: str
+    marked: bool
+
+
+def command_lines() -> list[CommandLine]:
+    """All of them, in their order."""
+    text = re.sub(r"^```python\n.*?^```$", "", README.read_text(), flags=re.S | re.M)
+    text = re.sub(
+        r"^```\w*\n(.*?)^```$", lambda fence: re.sub("^", "    ", fence[1], flags=re.M), text, flags=re.S | re.M
+    )
+    blocks = re.findall(r"(?:^    .*\n)+", text, flags=re.M)
+    lines = [line for block in blocks if not block.startswith(NO_COMMANDS) for line in block.splitlines()]
+    parts = [line.strip().partition(" #") for line in lines]
+    return [CommandLine(command.strip(), MARK in comment) for command, _, comment in parts]
+
+
+def run_here(words: Sequence[str]) -> tuple[object, str]:
+    """Run `v2drop ...` or `python -m MODULE ...` in this process, which is quicker; the exit code and what it prints."""
+    program, *arguments = words
+    printed, argv = io.StringIO(), sys.argv
+    try:
+        with redirect_stdout(printed):
+            if program == "v2drop":
+                from v2drop_scripts.app import run_app
+
+                sys.argv = list(words)
+                run_app()
+            else:
+                assert (program, arguments[0]) == ("python", "-m"), words
+                sys.argv = arguments[1:]
+                runpy.run_module(arguments[1], run_name="__main__")
+    except SystemExit as stop:
+        return stop.code or 0, printed.getvalue()
+    finally:
+        sys.argv = argv
+    raise AssertionError(f"{words} did not end")

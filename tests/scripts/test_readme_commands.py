@@ -1,0 +1,71 @@
+"""Every command line of the README is run by a test, or marked as needing a GPU and a hub."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from readme_commands import command_lines, run_here
+
+ROOT = Path(__file__).parent.parent.parent
+HERE = {  # run below; what takes minutes as written, with fewer questions or smaller
+    "v2drop run": {},
+    "v2drop run --retain 0.5 --overlay kept.png": {},
+    "v2drop run --json": {},
+    "v2drop run --model qwen2_vl --example video": {},
+    "v2drop schedule --model llava --retain 0.4": {},
+    "v2drop adapters": {},
+    "v2drop compare-methods --model llava --retain 0.333 --questions 200": {"200": "3"},
+    "v2drop compare-models --method v2drop --retain 0.333 --questions 200": {"200": "3"},
+    "v2drop bench --geometry llava-1.5-7b --hidden 512": {"512": "32"},
+    "v2drop show --model llava --out page.html": {},
+    "v2drop new-adapter NAME --model-type TYPE": {"NAME": "vip-llava", "TYPE": "vipllava"},
+    "python -m v2drop_lmms_eval.zoo_task --out out/tasks --questions 20": {"20": "2"},
+}
+ELSEWHERE = {  # who runs it, and the text by which one sees that
+    "make demo": (".ci/run", "make demo"),
+    "make test": (".ci/run", "make lint test "),
+    "pip install '.[llava]'": ("Makefile", "$(INSTALL) '.[llava]'"),
+    "pip install '.[eval]'": ("Makefile", "--editable '.[eval]'"),
+    "make evaluate": ("tests/scripts/test_zoo.py", "def test_evaluate_prints_one_json_object"),
+    "make train": ("tests/scripts/test_zoo.py", "def test_training_can_stop_and_go_on"),
+    **dict.fromkeys(
+        (
+            "v2drop batch --input questions.jsonl --output out --model llava --retain 0.333",
+            'v2drop batch --input photos --prompt "which digit is at the top ?" --output out-photos --model llava --actors 2',
+        ),
+        ("tests/scripts/test_batch_command.py", "readme_commands()"),
+    ),
+    **dict.fromkeys(
+        (
+            "v2drop eval --model llava --tasks zoo_llava --include-path out/tasks --retain 0.333",
+            "python -m lmms_eval --model v2drop_llava_hf --model_args pretrained=llava,retained=0.333 "
+            "--include_path out/tasks --tasks zoo_llava",
+        ),
+        ("tests/eval/test_readme.py", "zoo_llava"),
+    ),
+}
+
+
+def test_every_line_is_run_by_a_test_or_marked():
+    lines = command_lines()
+    unknown = [line.text for line in lines if not line.marked and line.text not in {**HERE, **ELSEWHERE}]
+    assert not unknown, f"add these to HERE or ELSEWHERE, or mark them in the README: {unknown}"
+    gone = {*HERE, *ELSEWHERE} - {line.text for line in lines}
+    assert not gone, f"these are no longer in the README: {gone}"
+    assert sum(line.marked for line in lines) >= 3
+
+
+@pytest.mark.parametrize("line", ELSEWHERE)
+def test_who_runs_a_line_is_there(line):
+    file, text = ELSEWHERE[line]
+    assert text in (ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("line", HERE)
+def test_a_line_runs(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, printed = run_here([HERE[line].get(word, word) for word in shlex.split(line)])
+    assert code == 0
+    assert printed.strip()
