@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -27,7 +28,7 @@ class BlockActor:
 
         `error` says why a block could not be answered: the rows are not at fault, and another run may succeed.
         """
-        block, began = item["block"], time.time()
+        block, began = pickle.loads(item["block"]), time.time()
         summary, problem = Summary(), ""
         try:
             if not self._store.holds(block.number):
@@ -35,5 +36,5 @@ class BlockActor:
                 self._store.write(block.number, self._answerer.answer(block.rows()))
             summary = self._store.summary(block.number)
         except Exception as error:
-            problem = f"{type(error).__name__}: {error}"
+            problem = str(error) or type(error).__name__
         return {"block": block.number, "began": began, "error": problem, **asdict(summary)}

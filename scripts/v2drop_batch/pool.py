@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,8 +58,8 @@ def answer_blocks(
     """
     context = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    items = ray.data.from_items([{"block": block} for block in blocks], override_num_blocks=len(blocks))
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it would log as an error is raised besides
+    items = ray.data.from_items([{"block": pickle.dumps(block)} for block in blocks], override_num_blocks=len(blocks))
     done = items.map(
         BlockActor,
         fn_constructor_args=(settings, batch, folder),
@@ -69,4 +70,7 @@ def answer_blocks(
     try:
         yield from done.iter_rows()
     except ray.exceptions.RayError as error:
-        raise CommandError(str(error).strip().splitlines()[-1]) from error
+        reason = (
+            str(error).strip().splitlines()[-1].removeprefix(f"{CommandError.__module__}.{CommandError.__name__}: ")
+        )
+        raise CommandError(f"the actors failed: {reason}") from error

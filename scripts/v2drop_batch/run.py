@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 from rich.progress import Progress
@@ -10,6 +11,7 @@ from rich.progress import Progress
 from v2drop_scripts.errors import CommandError
 
 from .answering import Settings
+from .blocks import Block
 from .inputs import Input
 from .pool import answer_blocks, pool
 from .report import Report
@@ -43,24 +45,29 @@ def run_batch(
     try:
         if todo:
             with pool(address, actors) as (used, gpus):
-                failed = []
+                failed = {}
                 for result in answer_blocks(todo, settings, batch, store.folder, used, gpus):
                     if result["error"]:
-                        failed.append(result)
+                        failed[result["block"]] = result["error"]
                         continue
                     one = Summary(**{name: result[name] for name in names})
                     now += one
                     began = result["began"] if began is None else min(began, result["began"])
                     progress.advance(bar, one.answered + one.rejected)
                 if failed:
-                    where = ", ".join(str(result["block"]) for result in failed)
-                    raise CommandError(f"{len(failed)} blocks could not be answered ({where}): {failed[0]['error']}")
+                    raise CommandError(_told(todo, failed))
     except CommandError as error:
         raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
     finally:
         store.write_rejected([block.number for block in asked.blocks if store.holds(block.number)])
     times = (None, None) if began is None else (began - start, time.time() - began)
     return Report(asked.rows, before, now, used, *times)
+
+
+def _told(blocks: Sequence[Block], failed: Mapping[int, str]) -> str:
+    first = next(block for block in blocks if block.number in failed)
+    where = f"{first.name or first.path}, lines {first.lines[0]} to {first.lines[-1]}"
+    return f"{len(failed)} blocks could not be answered; the first, {where}: {failed[first.number]}"
 
 
 def settings_of(settings: Settings, asked: Input, block: int) -> dict[str, object]:
