@@ -37,7 +37,9 @@ def run_batch(
     start = time.time()
     done = [block for block in asked.blocks if store.holds(block.number)]
     todo = [block for block in asked.blocks if not store.holds(block.number)]
-    before, now, began, used = Summary(), Summary(), None, 0
+    before, now, used = Summary(), Summary(), 0
+    began: float | None = None  # the first block
+    ended: float | None = None  # the last one
     for block in done:
         before += store.summary(block.number)
     bar = progress.add_task("answering", total=asked.rows, completed=before.answered + before.rejected)
@@ -52,7 +54,7 @@ def run_batch(
                         continue
                     one = Summary(**{name: result[name] for name in names})
                     now += one
-                    began = result["began"] if began is None else min(began, result["began"])
+                    began, ended = min(began or result["began"], result["began"]), time.time()
                     progress.advance(bar, one.answered + one.rejected)
                 if failed:
                     raise CommandError(_told(todo, failed))
@@ -60,7 +62,7 @@ def run_batch(
         raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
     finally:
         store.write_rejected([block.number for block in asked.blocks if store.holds(block.number)])
-    times = (None, None) if began is None else (began - start, time.time() - began)
+    times = (began - start, ended - began) if began and ended else (None, None)
     return Report(asked.rows, before, now, used, *times)
 
 
