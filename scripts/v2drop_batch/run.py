@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 from rich.progress import Progress
 
@@ -32,7 +32,7 @@ def run_batch(
     """Answer the blocks that the store lacks. What is done when it is interrupted stays done.
 
     Raises:
-        CommandError: Ray or an actor cannot be started, or died time and again.
+        CommandError: Ray or an actor cannot be started, or blocks are left that could not be answered.
     """
     start = time.time()
     done = [block for block in asked.blocks if store.holds(block.number)]
@@ -43,7 +43,6 @@ def run_batch(
     for block in done:
         before += store.summary(block.number)
     bar = progress.add_task("answering", total=asked.rows, completed=before.answered + before.rejected)
-    names = [field.name for field in fields(Summary)]
     try:
         if todo:
             with pool(address, actors) as (used, gpus):
@@ -52,7 +51,7 @@ def run_batch(
                     if result["error"]:
                         failed[result["block"]] = result["error"]
                         continue
-                    one = Summary(**{name: result[name] for name in names})
+                    one = Summary(**result["summary"])
                     now += one
                     began, ended = min(began or result["began"], result["began"]), time.time()
                     progress.advance(bar, one.answered + one.rejected)
