@@ -20,7 +20,7 @@ class MetricError(V2DropError, ValueError):
 
 
 class MethodError(V2DropError, ValueError):
-    """An unknown method."""
+    """An unknown method, or an option of one that cannot be."""
 
 
 class AlreadyAttachedError(V2DropError, RuntimeError):

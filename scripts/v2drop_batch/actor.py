@@ -37,4 +37,4 @@ class BlockActor:
             summary = self._store.summary(block.number)
         except Exception as error:
             problem = str(error) or type(error).__name__
-        return {"block": block.number, "began": began, "error": problem, **asdict(summary)}
+        return {"block": block.number, "began": began, "error": problem, "summary": asdict(summary)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 from rich.progress import Progress
 
@@ -32,16 +32,17 @@ def run_batch(
     """Answer the blocks that the store lacks. What is done when it is interrupted stays done.
 
     Raises:
-        CommandError: Ray or an actor cannot be started, or died time and again.
+        CommandError: Ray or an actor cannot be started, or blocks are left that could not be answered.
     """
     start = time.time()
     done = [block for block in asked.blocks if store.holds(block.number)]
     todo = [block for block in asked.blocks if not store.holds(block.number)]
-    before, now, began, used = Summary(), Summary(), None, 0
+    before, now, used = Summary(), Summary(), 0
+    began: float | None = None  # the first block
+    ended: float | None = None  # the last one
     for block in done:
         before += store.summary(block.number)
     bar = progress.add_task("answering", total=asked.rows, completed=before.answered + before.rejected)
-    names = [field.name for field in fields(Summary)]
     try:
         if todo:
             with pool(address, actors) as (used, gpus):
@@ -50,9 +51,9 @@ def run_batch(
                     if result["error"]:
                         failed[result["block"]] = result["error"]
                         continue
-                    one = Summary(**{name: result[name] for name in names})
+                    one = Summary(**result["summary"])
                     now += one
-                    began = result["began"] if began is None else min(began, result["began"])
+                    began, ended = min(began or result["began"], result["began"]), time.time()
                     progress.advance(bar, one.answered + one.rejected)
                 if failed:
                     raise CommandError(_told(todo, failed))
@@ -60,7 +61,7 @@ def run_batch(
         raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
     finally:
         store.write_rejected([block.number for block in asked.blocks if store.holds(block.number)])
-    times = (None, None) if began is None else (began - start, time.time() - began)
+    times = (began - start, ended - began) if began and ended else (None, None)
     return Report(asked.rows, before, now, used, *times)
 
 

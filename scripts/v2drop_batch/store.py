@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,19 +19,8 @@ from v2drop_scripts.errors import CommandError
 from .answering import Answer, Rejected
 
 ANSWERS, REJECTED, RUN = "answers", "rejected.parquet", "run.json"
-ANSWER_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "file")),
-        ("line", pa.int64()),
-        *((name, pa.string()) for name in ("question", "answer")),
-        ("vision_tokens", pa.int64()),
-        ("tokens_kept", pa.float64()),
-        *((name, pa.int64()) for name in ("prompt_tokens", "answer_tokens")),
-        ("seconds", pa.float64()),
-    ]
-)
-REJECTED_SCHEMA = pa.schema([("id", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("reason", pa.string())])
 ATTEMPTS = 3  # at a block, whose actor may die of it
+_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 _REJECTED_KEY = b"v2drop.rejected"  # of a block's file: its rejected rows, as JSON, so that one file tells all of it
 
 
@@ -102,7 +91,7 @@ class Store:
         rows = list(outcomes)
         answers = [asdict(row) for row in rows if isinstance(row, Answer)]
         rejected = [asdict(row) for row in rows if isinstance(row, Rejected)]
-        schema = ANSWER_SCHEMA.with_metadata({_REJECTED_KEY: json.dumps(rejected)})
+        schema = _schema(Answer).with_metadata({_REJECTED_KEY: json.dumps(rejected)})
         _replace(self._file(block), lambda out: pq.write_table(pa.Table.from_pylist(answers, schema), out))
         for begun in self.answers.glob(f".begun-{block:06}-*.tmp"):
             begun.unlink(missing_ok=True)
@@ -120,11 +109,15 @@ class Store:
     def write_rejected(self, blocks: Sequence[int]) -> None:
         """Write the rejected rows of these blocks to one file."""
         rows = [row for block in blocks for row in self.rejected(block)]
-        table = pa.Table.from_pylist(rows, REJECTED_SCHEMA)
+        table = pa.Table.from_pylist(rows, _schema(Rejected))
         _replace(self.folder / REJECTED, lambda out: pq.write_table(table, out))
 
     def _file(self, block: int) -> Path:
         return self.answers / f"block-{block:06}.parquet"
+
+
+def _schema(row: type[Answer | Rejected]) -> pa.Schema:
+    return pa.schema([(field.name, _TYPES[str(field.type)]) for field in fields(row)])
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], Any]) -> None:

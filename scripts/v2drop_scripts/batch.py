@@ -65,10 +65,8 @@ def batch(
     Answers are parquet files in OUTPUT/answers; rows that cannot be asked are in OUTPUT/rejected.parquet, and end the command
     with exit code 1.
     """
-    if missing := [name for name in ("ray", "pyarrow") if find_spec(name) is None]:
-        raise CommandError(
-            f"bulk inference runs on {' and '.join(missing)}, which is missing: pip install 'v2drop[ray]'"
-        )
+    if find_spec("ray") is None or find_spec("pyarrow") is None:
+        raise CommandError("bulk inference runs on Ray Data, which is missing: pip install 'v2drop[ray]'")
     from v2drop_batch.answering import Settings
     from v2drop_batch.inputs import find_input
     from v2drop_batch.report import print_report

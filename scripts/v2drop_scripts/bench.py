@@ -100,7 +100,10 @@ class _Plan:
         """Raise CommandError where it does not fit into memory."""
         rows = max(length.sequence * batch for length, batch in self._shapes)
         what = f"{self.geometry.name} with hidden size {self.geometry.hidden} in {dtype}"
-        check_memory(self.geometry.on_meta(DTYPES[dtype]), rows, device, what)
+        ideals = sum(
+            1 + len(schedule.stages) for schedule in self.schedules.values()
+        )  # inputs, of all methods' at once
+        check_memory(self.geometry.on_meta(DTYPES[dtype]), rows, device, what, ideals)
 
     def run(self, device: str, dtype: str, rounds: int, tick: Any) -> dict[str, Any]:
         """Build the model, measure all lengths and batches, and let it go again."""

@@ -14,24 +14,25 @@ from v2drop.cost import layer_kv_bytes
 from .errors import CommandError
 
 
-def bytes_needed(model: Any, rows: int) -> int:
-    """Bytes that a model and its largest prefill hold: weights, the dense KV cache, and a layer's activations.
+def bytes_needed(model: Any, rows: int, inputs: int = 0) -> int:
+    """Bytes that a model and its largest prefill hold: weights, the dense KV cache, a layer's activations, and inputs.
 
     Args:
         model: may be on the meta device.
         rows: samples x tokens of the largest prefill.
+        inputs: how many more inputs of layers are held, each counted as if it were of all rows.
     """
     weights = sum(part.numel() * part.element_size() for part in (*model.parameters(), *model.buffers()))
     dimensions = get_adapter(model).dimensions(model)
     size = model.dtype.itemsize
     cache = layer_kv_bytes(dimensions, rows, size) * dimensions.num_layers
     activations = rows * (3 * dimensions.intermediate_size + 8 * dimensions.hidden_size) * size
-    return int(weights + cache + activations)
+    return int(weights + cache + activations + inputs * rows * dimensions.hidden_size * size)
 
 
-def check_memory(model: Any, rows: int, device: str, what: str) -> None:
+def check_memory(model: Any, rows: int, device: str, what: str, inputs: int = 0) -> None:
     """Raise CommandError where `device` has less memory left than needed; `what` is how the message calls the model."""
-    needed, free = bytes_needed(model, rows), bytes_free(device)
+    needed, free = bytes_needed(model, rows, inputs), bytes_free(device)
     if free is not None and needed > free:
         raise CommandError(
             f"{what} needs {needed:,} bytes ({needed / 1e9:.1f} GB), but {free:,} ({free / 1e9:.1f} GB) are free on {device}: "
@@ -56,9 +57,9 @@ def _linux_available() -> int | None:
 
 
 def _container_limit() -> int | None:
-    limit = Path("/sys/fs/cgroup/memory.max")
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
     text = limit.read_text().strip() if limit.exists() else "max"
-    return None if text == "max" else int(text)
+    return None if text == "max" else int(text) - int(used.read_text())
 
 
 def _physical() -> int | None:

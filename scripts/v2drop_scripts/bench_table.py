@@ -14,7 +14,7 @@ PREFILL = (
 DECODE = ("tokens", "batch", "method", "retained", "dense, ms", "ms", "of dense", "over ideal", "KV, MB", "of dense")
 GROWTH = ("tokens", "batch", "method", "dense", "dropped", "ideal", "dense FLOPs", "dropped FLOPs")
 LEGEND = (
-    "Medians of {rounds} interleaved rounds, with quartiles, on {threads} of the CPU. Prefill is the language model's, decode a "
+    "Medians of {rounds} interleaved rounds, with quartiles, on {threads}. Prefill is the language model's, decode a "
     "step of the whole model; the vision tower takes no part. speed-up: dense over the method's prefill; FLOPs, ideal: the "
     "speed-up that token counts allow, and that of the same layers on inputs that are short already; over ideal: the method's "
     "time over the ideal's; scoring: its share of the method's prefill. Growth: the power of all tokens that costs grow as."
@@ -37,7 +37,7 @@ def print_bench(results: dict[str, Any]) -> None:
         console.print(_table("Decode step", DECODE, [_decode(row) for row in model["rows"]]))
         if model["growth"]:
             console.print(_table("Growth of prefill", GROWTH, [_growth(growth) for growth in model["growth"]]))
-    threads = f"{results['threads']} thread" + "s" * (results["threads"] != 1)
+    threads = f"{results['threads']} thread{'s' * (results['threads'] != 1)} of the CPU"
     console.print(LEGEND.format(rounds=results["rounds"], threads=threads), highlight=False)
 
 

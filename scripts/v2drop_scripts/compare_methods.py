@@ -26,7 +26,7 @@ from .compare_options import (
     check_page,
     deliver,
 )  # fmt: skip
-from .comparison import Settings, run_comparison
+from .comparison import FILE, Settings, run_comparison
 
 
 def compare_methods(
@@ -54,8 +54,9 @@ def compare_methods(
     check_files(csv)
     check_page(html)
     methods = list(method or v2drop.methods())
+    models = [(model, FILE if task else modality.value)]
     settings = Settings(
-        "compare-methods", [(model, modality.value)], methods, budgets_of(retain), questions, seed, timed,
+        "compare-methods", models, methods, budgets_of(retain), questions, seed, timed,
         task, max_new_tokens,
     )  # fmt: skip
     deliver(run_comparison(settings, out), out, as_json, csv, html)

@@ -29,7 +29,7 @@ from .compare_options import (
     check_page,
     deliver,
 )  # fmt: skip
-from .comparison import Settings, run_comparison
+from .comparison import FILE, Settings, run_comparison
 
 
 def compare_models(
@@ -60,7 +60,7 @@ def compare_models(
     """
     check_files(csv)
     check_page(html)
-    models = subjects_of(model or zoo_models(), modality)
+    models = [(each, FILE) for each in model or zoo_models()] if task else subjects_of(model, modality)
     settings = Settings(
         "compare-models", models, [method], budgets_of(retain), questions, seed, timed,
         task, max_new_tokens,
@@ -68,15 +68,15 @@ def compare_models(
     deliver(run_comparison(settings, out), out, as_json, csv, html)
 
 
-def subjects_of(models: Sequence[str], modality: Modality | None = None) -> list[tuple[str, str]]:
-    """Each model with each sort of media that the zoo asks it about, or with the one that is named."""
+def subjects_of(models: Sequence[str] | None = None, modality: Modality | None = None) -> list[tuple[str, str]]:
+    """Each model, or all of the zoo, with each sort of media that the zoo asks it about, or with the one that is named."""
     from v2drop_zoo.recipes import RECIPES
 
-    if modality is not None:
+    if models and modality is not None:
         return [(model, modality.value) for model in models]
     pairs = []
-    for model in models:
+    for model in models or zoo_models():
         recipe = RECIPES.get(load_config(find_checkpoint(model)).model_type)
         known = [each.value for each in Modality if recipe and recipe.of(each.value)]
         pairs += [(model, each) for each in known or [Modality.IMAGE.value]]
-    return pairs
+    return [pair for pair in pairs if modality is None or pair[1] == modality.value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from enum import Enum
@@ -34,12 +35,14 @@ Retain = Annotated[
     typer.Option(help="Shares of vision tokens to keep; repeat it, or pass several as one text: '0.5 0.333'."),
 ]
 Questions = Annotated[int, typer.Option(min=1, help="How many questions, at most.")]
-Seed = Annotated[int, typer.Option(min=0, help="Which of the zoo's questions, and what random keeps.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which of the zoo's questions, and what random keeps.")]
 Timed = Annotated[int, typer.Option(min=0, help="How many questions to time, one by one.")]
 TaskFile = Annotated[
     Path | None,
     typer.Option(
-        help="A file of JSON lines: question, image or video (paths from its folder), answers.", resolve_path=True
+        help="A file of JSON lines: question, image or video (paths from its folder), answers, of which one must be given, "
+        "but for case, surrounding space and a full stop.",
+        resolve_path=True,
     ),
 ]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Longest answer to a question of --task.")]
@@ -59,7 +62,9 @@ def budgets_of(retain: Sequence[str]) -> list[float]:
         try:
             budgets.append(float(text))
         except ValueError:
-            raise CommandError(f"--retain {text!r}: a share of vision tokens is a number, such as 0.333") from None
+            budgets.append(math.nan)
+        if not math.isfinite(budgets[-1]):
+            raise CommandError(f"--retain {text!r}: a share of vision tokens is a number, such as 0.333")
     return list(dict.fromkeys(budgets))
 
 
@@ -94,7 +99,7 @@ def deliver(results: dict[str, Any], out: Path | None, as_json: bool, csv: Path 
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for problem in left_out:
             console.print(f"[bold yellow]Not as asked:[/] {escape(problem)}")
-        errors = len(left_out) - len(results["skipped"])
+        errors = len(left_out) - len(results["skipped"])  # of models, methods and budgets
         console.print(f"{errors} results and {len(results['skipped'])} questions are not as asked")
         raise typer.Exit(1)
 

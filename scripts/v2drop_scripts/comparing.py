@@ -12,6 +12,7 @@ import v2drop
 
 from .answers import generate_answers, is_right
 from .entrants import Entrant
+from .errors import CommandError
 from .journal import Journal
 from .peak_memory import PeakMemory
 from .position import kept_places
@@ -55,7 +56,7 @@ class Harness:
         """All questions to all entrants, then the timed ones."""
         ready = [entrant for entrant in subject.entrants if entrant.error is None]
         count = len(subject.task.questions)
-        starts, timed = range(0, count, BATCH), min(self.timed, count)
+        starts, timed, warm = range(0, count, BATCH), min(self.timed, count), False
         title = f"{subject.name}, {subject.modality}"
         bar = self.progress.add_task(title, total=len(ready) * (len(starts) + timed))
         for start in starts:
@@ -63,6 +64,10 @@ class Harness:
             if not todo:
                 continue
             batch = self._load(subject, range(start, min(start + BATCH, count)))
+            self._check_same(subject, start, batch)
+            if batch.numbers and not warm:
+                self._answers(subject, batch, todo[0])  # what is done for the first time takes more memory
+                warm = True
             for entrant in todo:
                 result = self._answers(subject, batch, entrant) if batch.numbers else {"numbers": []}
                 self._write(subject, "batch", start, entrant, result, bar)
@@ -106,6 +111,16 @@ class Harness:
             if record not in self.journal.records:
                 self.journal.add(record)
         return batch
+
+    def _check_same(self, subject: Subject, start: int, batch: Batch) -> None:
+        """Raise CommandError where others answered other questions of this batch: some files have come or gone since."""
+        where = {"record": "batch", "model": subject.name, "modality": subject.modality, "start": start}
+        for record in self.journal.records:
+            if where.items() <= record.items() and record["numbers"] != list(batch.numbers):
+                raise CommandError(
+                    f"{subject.task.name}: questions {start + 1} to {start + BATCH}: other pictures or videos can be read "
+                    "than when this run was stopped: pass another folder to --out"
+                )
 
     def _missing(
         self, subject: Subject, record: str, start: int, ready: Sequence[Entrant], bar: TaskID

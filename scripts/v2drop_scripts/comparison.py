@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ from .journal import Journal
 from .results import collect, outcome, versions
 from .tasks import FileTask, Task, ZooTask
 
+FILE = "file"  # in place of a modality: a file asks what it likes
+
 
 @dataclass(frozen=True)
 class Settings:
     """What a run is asked to do; a resumed run must be asked the same.
 
     Attributes:
-        models: pairs of a model's name and "image" or "video".
+        models: pairs of a model's name and "image" or "video", or FILE where there is a task.
         task: a file of JSON lines; None: the zoo's own questions.
     """
 
@@ -43,44 +46,57 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with what else results depend on."""
-        task = self.task and {"file": str(self.task), "size": self.task.stat().st_size if self.task.exists() else None}
-        return {**asdict(self), "task": task, "versions": versions()}
+        content = hashlib.sha256(self.task.read_bytes()).hexdigest() if self.task and self.task.is_file() else None
+        return {
+            **asdict(self),
+            "task": self.task and {"file": str(self.task), "sha256": content},
+            "versions": versions(),
+        }
 
 
 def run_comparison(settings: Settings, out: Path | None, quiet: bool = False) -> dict[str, Any]:
     """Run it, or the rest of it, and return the results.
 
     Raises:
-        CommandError: a model that cannot be loaded or has no task, or an `out` that holds another run's journal.
+        CommandError: no model can be loaded and has a task, or an `out` that holds another run's journal. What is wrong
+            with one of several models is told in the results.
     """
     checkpoints = [(find_checkpoint(name), modality) for name, modality in settings.models]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     journal = Journal(out, settings.to_dict())
-    parts = []
+    parts, failed = [], []
     try:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=quiet) as progress:
             harness = Harness(journal, settings.seed, settings.timed, progress)
             for checkpoint, modality in checkpoints:
-                subject = load_subject(checkpoint, modality, settings, device)
-                harness.run(subject)
-                parts.append(outcome(subject, journal))
+                try:
+                    subject = load_subject(checkpoint, modality, settings, device)
+                    harness.run(subject)
+                    parts.append(outcome(subject, journal))
+                except CommandError as error:
+                    if len(checkpoints) == 1:
+                        raise
+                    failed.append({"model": checkpoint.name, "modality": modality, "reason": str(error)})
     finally:
         journal.close()
-    return collect(settings.command, settings.seed, parts)
+    if not parts:
+        raise CommandError("; ".join(f"{each['model']}: {each['reason']}" for each in failed))
+    return {**collect(settings.command, settings.seed, parts), "failed": failed}
 
 
 def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, device: str) -> Subject:
     """A model with its task and entrants."""
     adapter = find_adapter(checkpoint)
+    known = checkpoint.name in zoo_models() or (Path(checkpoint.source) / RECOMMENDATION).exists()
+    if settings.task is None and not known:
+        raise CommandError(f"{checkpoint.name} has no questions of its own: pass --task FILE.jsonl")
     model, processor = load_model(checkpoint, device)
     task: Task
     if settings.task is not None:
         task = FileTask(settings.task, settings.questions, adapter, processor, settings.max_new_tokens)
-    elif checkpoint.name in zoo_models() or (Path(checkpoint.source) / RECOMMENDATION).exists():
-        task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
     else:
-        raise CommandError(f"{checkpoint.name} has no questions of its own: pass --task FILE.jsonl")
+        task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
     schedule = checkpoint.schedule
     recommended = None if schedule is None else [stage.layer for stage in schedule.stages]
     depth = len(adapter.decoder_layers(model))

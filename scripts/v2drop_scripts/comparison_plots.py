@@ -134,7 +134,8 @@ def _histograms(rows: Sequence[Row], name: str) -> str:
     for method, row in methods.items():
         shares = [100 * share for share in row["position"]["histogram"]]
         centres = [(number + 0.5) / len(shares) for number in range(len(shares))]
-        axes.plot(centres, shares, color=colour(method), marker=marker(method), markersize=4, label=method)
+        label = f"{method} at {row['budget']:g}"
+        axes.plot(centres, shares, color=colour(method), marker=marker(method), markersize=4, label=label)
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     add_legend(figure, axes)

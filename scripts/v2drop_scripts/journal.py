@@ -19,7 +19,7 @@ class Journal:
         records: what was written, by this run and by those before it.
 
     Raises:
-        CommandError: the folder holds the journal of a run with other settings, or something else.
+        CommandError: no folder, or it holds the journal of a run with other settings, or something else.
     """
 
     def __init__(self, folder: Path | None, settings: Mapping[str, Any]) -> None:
@@ -27,6 +27,8 @@ class Journal:
         self._file = None
         if folder is None:
             return
+        if folder.exists() and not folder.is_dir():
+            raise CommandError(f"{folder} is a file: --out is a folder")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / JOURNAL
         wanted = json.loads(json.dumps(settings))

@@ -91,7 +91,9 @@ def rows(subject: Subject, journal: Journal) -> list[Row]:
             row["of_dense"] = row["accuracy"] / dense.accuracy if dense.accuracy else None
             random = measured.get((BASELINE, entrant.budget))
             if random is not None and entrant.method not in (BASELINE, DENSE) and random.answers:
-                row["p_random"] = mcnemar(list(found.answers.values()), list(random.answers.values()))
+                row["p_random"] = mcnemar(
+                    [found.answers[number] for number in random.answers], list(random.answers.values())
+                )
         if found.times:
             row |= _speed(found.times, dense.times)
         result.append(row)
@@ -124,7 +126,7 @@ def _accuracy(subject: Subject, entrant: Entrant, found: _Measured) -> Row:
     known = Counter(subject.task.questions[number].kind for number, good in found.answers.items() if good)
     tokens = sum(batch["vision_tokens"] for batch in found.batches)
     retained = sum(batch["retained"] * batch["vision_tokens"] for batch in found.batches) / max(1, tokens)
-    peaks = [(batch["peak"], batch["rest"]) for batch in found.batches if batch["peak"] is not None]
+    held = [(batch["peak"], batch["rest"]) for batch in found.batches if batch["peak"] is not None]
     return {
         "retained": retained,
         "asked": asked,
@@ -132,8 +134,8 @@ def _accuracy(subject: Subject, entrant: Entrant, found: _Measured) -> Row:
         "accuracy": right / asked,
         "interval": list(wilson_interval(right, asked)),
         "by_kind": {kind: [known[kind], count] for kind, count in sorted(kinds.items())},
-        "peak_bytes": max((peak for peak, _ in peaks), default=None),
-        "working_bytes": max((peak - rest for peak, rest in peaks), default=None),
+        "peak_bytes": median(peak for peak, _ in held) if held else None,
+        "working_bytes": median(peak - rest for peak, rest in held) if held else None,
         "position": summarise(batch["places"] for batch in found.batches),
         "error": unfairness(entrant, retained, tokens, asked, subject.num_layers),
     }

@@ -15,11 +15,13 @@ COLUMNS = (
     "decode, ms", "total, ms", "prefill / dense", "decode / dense", "peak, MB", "working, MB", "KV, kB", "MFLOPs", "place",
 )  # fmt: skip
 KNOWN = (1, 2, 3, 4, 5, 6, 7, 17)  # columns of the two tables on a screen
-TAKEN = (1, 2, 8, 9, 10, 11, 12, 14, 15, 16)
-LEGEND = """retained: measured share of vision tokens, averaged over layers. p: exact McNemar test, two-sided, same questions.
-Times are the language model's on single questions, medians; decode is {decode} steps. Peak: the most memory in a batch;
-working: without what is held at rest. KV and FLOPs: of one question's prefill. Place: mean of the kept tokens' places in the
-sequence of vision tokens, 0 the first and 1 the last, over the stages; without a position bias it is about 0.5."""
+TAKEN = (1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16)
+NARROWEST = 132  # columns of a screen that both tables fit into
+LEGEND = """retained: measured share of vision tokens, averaged over layers; each cut rounds down to whole tokens. p: exact
+McNemar test, two-sided, same questions. Times are the language model's on single questions, without its head, medians;
+decode is {decode} steps. Peak: the most memory held during a batch, median; working: without what is held at rest. KV and FLOPs: of one question's
+prefill, without what scoring takes. Place: mean of the kept tokens' places in the sequence of vision tokens, 0 the first and 1
+the last, over the stages; without a position bias it is about 0.5."""
 
 
 def cells(row: dict[str, Any]) -> list[str]:
@@ -65,11 +67,14 @@ def problems(results: dict[str, Any]) -> list[str]:
         if row["error"]:
             who = f"{row['method']} at {row['budget']:g}" if row["budget"] is not None else row["method"]
             found.append(f"{row['model']}, {row['modality']}: {who}: {row['error']}")
+    found += [f"{each['model']}, {each['modality']}: {each['reason']}" for each in results.get("failed", ())]
     return found + [f"{line['file']}, line {line['line']}: {line['reason']}" for line in results["skipped"]]
 
 
 def print_results(console: Console, results: dict[str, Any]) -> None:
     """For people: what every method kept and knew, then what it took."""
+    if not console.is_terminal:
+        console.width = NARROWEST
     measured = [cells(row) for row in results["rows"] if row["accuracy"] is not None]
     for subject in dict.fromkeys(texts[0] for texts in measured):
         for columns in (KNOWN, TAKEN):

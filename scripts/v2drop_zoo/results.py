@@ -19,8 +19,6 @@ from v2drop_scripts.comparison import Settings, run_comparison
 from v2drop_scripts.errors import tell_mistakes
 from v2drop_scripts.tables import problems
 
-from . import zoo_models
-
 BUDGETS = (0.5, 0.333, 0.222, 0.111)
 PAGE = """# Results
 
@@ -49,7 +47,7 @@ def main(
     """Compare all methods on every zoo model, and V2Drop over all of them; write tables and what was run."""
     torch.set_num_threads(1)
     lines = ["| what | files | left out |", "|---|---|---|"]
-    subjects = subjects_of(zoo_models())
+    subjects = subjects_of()
     runs = [(f"methods-{model}-{modality}", "compare-methods", [(model, modality)]) for model, modality in subjects]
     results: dict[str, Any] = {}
     for name, command, models in [*runs, ("models", "compare-models", subjects)]:

@@ -22,8 +22,10 @@ def methods() -> dict[str, type[Method]]:
     found: dict[str, type[Method]] = {}
     for module in iter_modules(__path__):
         for kind in vars(import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(kind, type) and issubclass(kind, Method) and not inspect.isabstract(kind):
-                found[kind.name] = kind
+            if not isinstance(kind, type) or not issubclass(kind, Method) or inspect.isabstract(kind):
+                continue
+            if found.setdefault(kind.name, kind) is not kind:
+                raise MethodError(f"two methods are named {kind.name!r}: {found[kind.name]} and {kind}")
     return dict(sorted(found.items()))
 
 

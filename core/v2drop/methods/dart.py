@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import MethodError
 from .method import Method, StageContext
 
 
@@ -14,6 +15,9 @@ class Dart(Method):
 
     Args:
         pivots: how many there are in each sample.
+
+    Raises:
+        MethodError: no whole number from 1 on.
     """
 
     name = "dart"
@@ -21,6 +25,8 @@ class Dart(Method):
     drops_rest = False
 
     def __init__(self, pivots: int = 8) -> None:
+        if not isinstance(pivots, int) or pivots < 1:
+            raise MethodError(f"pivots={pivots!r}: a whole number from 1 on; see README, 'Methods'")
         self.pivots = pivots
 
     def score(self, context: StageContext) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..errors import MethodError
 from .method import Method, StageContext
 
 
@@ -17,15 +18,25 @@ class Random(Method):
 
     Args:
         seed: of all samples, or one for each sample of the batch.
+
+    Raises:
+        MethodError: seeds that are no numbers of 64 bits, or, when it scores, not as many as samples.
     """
 
     name = "random"
 
     def __init__(self, seed: int | Sequence[int] = 0) -> None:
+        seeds = [seed] if isinstance(seed, int) else list(seed)
+        if not all(isinstance(each, int) and abs(each) < 2**63 for each in seeds):
+            raise MethodError(
+                f"seed={seed!r}: a whole number of 64 bits, or one for each sample; see README, 'Methods'"
+            )
         self.seed = seed
 
     def score(self, context: StageContext) -> Tensor:
         """Numbers from 0 to 1."""
+        if not isinstance(self.seed, int) and len(self.seed) != len(context.rank):
+            raise MethodError(f"{len(self.seed)} seeds for {len(context.rank)} samples; see README, 'Methods'")
         state = _mixed(_mixed(torch.tensor(self.seed)) + context.layer)  # on the CPU: a number, which needs no transfer
         start = state.item() if state.ndim == 0 else state[:, None].to(context.rank.device)
         return _mixed(context.rank + start).to(torch.float64).div(2.0**63).abs().float()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..errors import MethodError
 from ..selection import keep_highest
 from .method import Method, StageContext
 
@@ -17,6 +18,9 @@ class SparseVLM(Method):
     Args:
         recycle: the share of those that stay which is made of what would be dropped: its best half, each merged into
             the most similar of a few of its own.
+
+    Raises:
+        MethodError: `recycle` is no share from 0 to 1.
     """
 
     name = "sparsevlm"
@@ -25,6 +29,8 @@ class SparseVLM(Method):
     reads_text = True
 
     def __init__(self, recycle: float = 0.0) -> None:
+        if not 0 <= recycle <= 1:
+            raise MethodError(f"recycle={recycle!r}: a share from 0 to 1; see README, 'Methods'")
         self.recycle = recycle
 
     def score(self, context: StageContext) -> Tensor:
