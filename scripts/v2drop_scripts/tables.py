@@ -18,10 +18,10 @@ KNOWN = (1, 2, 3, 4, 5, 6, 7, 17)  # columns of the two tables on a screen
 TAKEN = (1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 NARROWEST = 132  # columns of a screen that both tables fit into
 LEGEND = """retained: measured share of vision tokens, averaged over layers; each cut rounds down to whole tokens. p: exact
-McNemar test, two-sided, same questions. Times are the language model's on single questions, without its head, medians;
-decode is {decode} steps. Peak: the most memory held during a batch, median; working: without what is held at rest. KV and FLOPs: of one question's
-prefill, without what scoring takes. Place: mean of the kept tokens' places in the sequence of vision tokens, 0 the first and 1
-the last, over the stages; without a position bias it is about 0.5."""
+McNemar test, two-sided, same questions. Times are the language model's on single questions, without its head,
+medians; decode is {decode} steps. Peak: the most memory held during a batch, median; working: without what is held at
+rest. KV and FLOPs: of one question's prefill, without what scoring takes. Place: mean of the kept tokens' places in
+the sequence of vision tokens, 0 the first and 1 the last, over the stages; without a position bias it is about 0.5."""
 
 
 def cells(row: dict[str, Any]) -> list[str]:

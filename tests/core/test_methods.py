@@ -172,3 +172,20 @@ def test_a_seed_for_each_sample_is_as_the_seed_alone():
     both = kept(Random([3, 7]))
     assert both == [kept(Random(3))[0], kept(Random(7))[1]]
     assert both != kept(Random(3))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SparseVLM(recycle=1.5),
+        lambda: SparseVLM(recycle=-0.5),
+        lambda: Dart(pivots=0),
+        lambda: Dart(pivots=1.5),
+        lambda: Random(seed=2**63),
+        lambda: Random(seed="a"),
+        lambda: Random(seed=[1, 0.5]),
+    ],
+)
+def test_options_that_cannot_be_are_refused(make):
+    with pytest.raises(v2drop.MethodError, match="see README, 'Methods'"):
+        make()

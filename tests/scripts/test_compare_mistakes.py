@@ -1,0 +1,108 @@
+"""What goes wrong in a comparison is told, and neither spoils what was measured nor mixes with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from v2drop_scripts.compare_models import subjects_of
+from v2drop_scripts.compare_options import Modality, budgets_of
+from v2drop_scripts.comparison import FILE, Settings, run_comparison
+from v2drop_scripts.errors import CommandError
+from v2drop_scripts.journal import JOURNAL
+from v2drop_scripts.peak_memory import PeakMemory
+from v2drop_scripts.tables import problems
+from v2drop_zoo import CHECKPOINTS
+
+EXAMPLE = CHECKPOINTS / "llava" / "example.png"
+
+
+@pytest.fixture
+def task(tmp_path):
+    """A file of two questions, the second of whose pictures is missing."""
+    lines = [
+        {"question": "where is the 2 ?", "image": str(EXAMPLE), "answers": "left"},
+        {"question": "where is the 2 ?", "image": "late.png", "answers": "left"},
+    ]
+    path = tmp_path / "task.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def compare(task=None, out=None, models=(("llava", FILE),), questions=2):
+    settings = Settings("compare-methods", models, ["v2drop"], [0.5], questions, seed=0, timed=0, task=task)
+    return run_comparison(settings, out, quiet=True)
+
+
+def test_a_task_that_was_edited_is_another_run(task, tmp_path):
+    compare(task, tmp_path / "out")
+    task.write_text(task.read_text().replace('"left"', '"west"'))  # as long as before
+    with pytest.raises(CommandError, match="other settings: task was"):
+        compare(task, tmp_path / "out")
+
+
+def test_a_picture_that_was_mended_meanwhile_is_told(task, tmp_path):
+    """Else methods would be compared on different questions."""
+    compare(task, tmp_path / "out")
+    journal = tmp_path / "out" / JOURNAL
+    records = journal.read_text().splitlines(keepends=True)
+    dense = next(number for number, line in enumerate(records) if '"dense"' in line and '"batch"' in line)
+    journal.write_text("".join(records[: dense + 1]))
+    shutil.copy(EXAMPLE, tmp_path / "late.png")
+    with pytest.raises(CommandError, match="other pictures or videos can be read"):
+        compare(task, tmp_path / "out")
+
+
+def test_a_model_that_fails_leaves_the_others(tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("config.json", "v2drop.json"):
+        shutil.copy(CHECKPOINTS / "llava" / name, broken)
+    results = compare(models=[(str(broken), "image"), ("llava", "image")])
+    assert {row["model"] for row in results["rows"]} == {"llava"}
+    assert results["failed"][0]["model"] in str(broken)
+    assert any("broken, image: " in problem for problem in problems(results))
+    with pytest.raises(CommandError):
+        compare(models=[(str(broken), "image")])
+
+
+def test_a_file_is_asked_once_of_each_model(task):
+    results = compare(task, models=[("qwen2_vl", FILE)], questions=1)
+    assert [(row["modality"], row["asked"]) for row in results["rows"]] == [(FILE, 1)] * 3
+
+
+def test_models_that_take_no_videos_are_left_out_by_default():
+    assert subjects_of(modality=Modality.VIDEO) == [("qwen2_vl", "video")]
+    assert len(subjects_of()) == 5
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "half"])
+def test_a_budget_is_a_number(text):
+    with pytest.raises(CommandError, match="is a number, such as"):
+        budgets_of([text])
+
+
+def test_a_file_in_place_of_the_folder_is_told(task):
+    with pytest.raises(CommandError, match="is a file"):
+        compare(out=task)
+
+
+def test_memory_is_left_out_where_it_cannot_be_watched(monkeypatch):
+    def forbidden(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_text", forbidden)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with PeakMemory() as memory:
+        pass
+    assert (memory.rest, memory.peak) == (None, None)
+
+
+def test_first_times_are_not_counted_as_a_methods_memory():
+    """Dense answers first, when the process takes what it keeps: libraries, pools, buffers."""
+    results = compare(models=[("llava", "image")], questions=25)
+    working = {row["method"]: row["working_bytes"] for row in results["rows"]}
+    assert 0 < working["v2drop"] < working["dense"] < 160e6
