@@ -28,15 +28,17 @@ def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
         How many actors there will be, and how many GPUs each has.
 
     Raises:
-        CommandError: no cluster at the address, or one that has no room for so many actors.
+        CommandError: Ray does not start, or there is none at the address, or no room for so many actors.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray writes between the lines of the progress bar
     local = {"num_cpus": actors, "include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
-    except ConnectionError as error:
-        raise CommandError(f"--address {address}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # Ray has no class of its own for a node that did not start in time
+        where = "on this machine" if address is None else f"at --address {address}"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CommandError(f"cannot reach Ray {where}: {reason}") from error
     try:
         found = ray.cluster_resources()
         cores, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))

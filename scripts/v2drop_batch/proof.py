@@ -62,11 +62,12 @@ def main(
         "out/batch-proof"
     ),
     rows: Annotated[int, typer.Option(min=200, help="How many questions.")] = 2000,
-    timed: Annotated[int, typer.Option(min=100, help="How many of them in each run that is timed.")] = 1000,
+    timed: Annotated[int, typer.Option(min=100, help="How many of them in each run that is timed.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
 ) -> None:
     """Measure, check, and write batch.json and batch.md."""
     began = datetime.datetime.now(datetime.timezone.utc)
+    timed = min(timed, rows)
     shutil.rmtree(work, ignore_errors=True)
     questions = write_questions(work / "questions", rows, seed, 0.05)
     wanted = _without_ray(questions)
