@@ -29,11 +29,13 @@ All methods answer the same fresh questions about test-split digits, at the same
 over layers). V2Drop, random and uniform cut where the model's `v2drop.json` recommends, the others where their authors
 cut, scaled to the depth. **The zoo's models were trained to have the property that V2Drop rests on, all but
 `llava_control`, which was not taught it, and are no evidence about models of 7B parameters.** They are small: overheads
-that are nothing to a large model show in their times.
+that are nothing to a large model show in their times. These are of runs by turns on whatever machine it was; on a shared
+one look at ratios rather than milliseconds.
 
 {table}
 
-Each as JSON (all that was measured), CSV and Markdown.
+Each as JSON (all that was measured), CSV and Markdown. Beside these stand [the zoo through lmms-eval](lmms_eval.md)
+(`make eval-proof`) and [bulk inference](batch.md) (`make batch-proof`).
 """
 
 

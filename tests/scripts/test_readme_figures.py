@@ -45,7 +45,7 @@ def test_where_v2drop_wins_and_loses_is_as_told(results):
         for budget in {budget for _, budget in found} - {None}:
             ranks = {method: accuracy for (method, at), accuracy in found.items() if at == budget}
             others = [accuracy for method, accuracy in ranks.items() if method != "v2drop"]
-            if name == "llava_control":
+            if name == "llava_control-image":
                 assert ranks["v2drop"] < min(others)
             elif ranks["v2drop"] <= max(others):
                 behind.append((name, budget, f"{ranks['v2drop']:.1%}", f"{ranks['random']:.1%}"))
