@@ -29,6 +29,7 @@ TARGETS = {  # ratio: (bound, "at most" or "at least", what it says)
     "prefill / ideal": (1.02, "at most", "V2Drop's prefill over the same layers on already short inputs"),
     "dense / prefill": (2.4, "at least", "speed-up of the prefill"),
     "dense / ideal": (None, "", "the speed-up that token counts allow"),
+    "scoring / prefill": (0.01, "at most", "what V2Drop's scores take"),
     "keep=1.0 / dense": (1.01, "at most", "attached, nothing dropped"),
     "batch 8 prefill / batch 8 ideal": (1.05, "at most", "8 samples of different lengths, padded"),
     "decode / stock decode": (1.02, "at most", "one step at batch 1, caches of the same lengths"),
@@ -100,7 +101,7 @@ def show(results: dict[str, Any]) -> None:
         bound, sense, meaning = TARGETS[name]
         target = "-" if bound is None else f"{sense} {bound}" + ("" if row["met"] else " (missed)")
         low, high = row["quartiles"]
-        table.add_row(name, f"{row['median']:.3f}", f"{low:.3f} - {high:.3f}", target, meaning)
+        table.add_row(name, f"{row['median']:.4g}", f"{low:.4g} - {high:.4g}", target, meaning)
     console = Console()
     console.print(table)
     kv, resident = results["kv_bytes"], results["resident_bytes"]

@@ -8,24 +8,30 @@ from typing import Any
 from timed_model import EVERYTHING, LENGTH, SCHEDULE, VISION, Prompt
 
 import v2drop
+from v2drop.methods import make_method
 from v2drop_scripts.bench_ideal import Ideal
+from v2drop_scripts.bench_measure import TimedScoring
 from v2drop_scripts.bench_rounds import in_turns, seconds
 
 RAGGED = ((35, 10, 80, 35, 5, 60, 20, 35), (576, 576, 288, 576, 576, 144, 432, 576))  # text and vision tokens
 
 
 def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
-    """Seconds of each way at batch 1, round by round."""
-    prompt = Prompt()
+    """Seconds of each way at batch 1, and of the scoring in V2Drop's, round by round."""
+    prompt, method = Prompt(), TimedScoring(make_method("v2drop"))
     ideal = Ideal(model, prompt, SCHEDULE)
     ways = {
         "dense": lambda: seconds(lambda: prompt.dense(model)),
         "keep=1.0": lambda: attached(model, prompt, EVERYTHING),
         "ideal": lambda: seconds(ideal),
-        "prefill": lambda: attached(model, prompt, SCHEDULE),
+        "prefill": lambda: attached(model, prompt, SCHEDULE, method),
     }
     in_turns(ways, 0)  # warm up
-    return [in_turns(ways, number) for number in rounds]
+    found = []
+    for number in rounds:
+        method.seconds = 0.0
+        found.append({**in_turns(ways, number), "scoring": method.seconds})
+    return found
 
 
 def ragged(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
@@ -40,9 +46,9 @@ def ragged(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
     return [in_turns(ways, number) for number in rounds]
 
 
-def attached(model: Any, prompt: Prompt, schedule: v2drop.Schedule) -> float:
+def attached(model: Any, prompt: Prompt, schedule: v2drop.Schedule, method: str | v2drop.Method = "v2drop") -> float:
     """Seconds of a prefill; attaching is not timed."""
-    with v2drop.attach(model, schedule) as run:
+    with v2drop.attach(model, schedule, method=method) as run:
         return seconds(lambda: prompt.attached(model, run))
 
 
