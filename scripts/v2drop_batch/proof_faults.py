@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,9 @@ class Run:
             list(map(str, command)),
             env={**os.environ, **EAGER},
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.default_int_handler
+            ),  # background jobs ignore Ctrl-C
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -42,9 +42,9 @@ def kept(method, schedule=((1, 0.5),), look=None, hidden=None, **masks):
 
 
 def test_all_methods_are_found():
-    assert list(v2drop.methods()) == [
-        "dart", "dense", "fastv", "pyramiddrop", "random", "sparsevlm", "uniform", "v2drop",
-    ]  # fmt: skip
+    assert {"dart", "dense", "fastv", "pyramiddrop", "random", "sparsevlm", "uniform", "v2drop"} <= set(
+        v2drop.methods()
+    )
     for name, kind in v2drop.methods().items():
         assert kind.name == name
         assert isinstance(make_method(name), Method)
@@ -145,10 +145,10 @@ def test_cuts_are_where_the_authors_put_them():
     layers = {
         name: [stage.layer for stage in kind().schedule(32, 0.5).stages] for name, kind in v2drop.methods().items()
     }
-    assert layers == {
+    assert layers.items() >= {
         "dart": [2], "dense": [], "fastv": [2], "pyramiddrop": [8, 16, 24], "sparsevlm": [2, 6, 15],
         "random": [3, 17, 22], "uniform": [3, 17, 22], "v2drop": [3, 17, 22],
-    }  # fmt: skip
+    }.items()  # fmt: skip
 
 
 def test_published_schedules_give_the_published_budgets():
