@@ -11,6 +11,7 @@ import pytest
 
 PROOF = Path(__file__).parent.parent.parent / "benchmarks" / "eval_proof.py"
 QUESTIONS = 20
+CONTROL = "zoo_llava_control"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_every_answer_is_that_of_compare_methods(proof):
     rows = proof[0]["rows"]
     assert {(row["task"], row["method"]) for row in rows} == {
         (task, method)
-        for task in ("zoo_llava", "zoo_llava_next", "zoo_qwen2_vl", "zoo_qwen2_vl_video")
+        for task in ("zoo_llava", CONTROL, "zoo_llava_next", "zoo_qwen2_vl", "zoo_qwen2_vl_video")
         for method in ("dense", "v2drop")
     }
     for row in rows:
@@ -36,7 +37,10 @@ def test_every_answer_is_that_of_compare_methods(proof):
 
 
 def test_most_answers_are_right(proof):
-    assert all(row["right"] >= 0.75 * QUESTIONS for row in proof[0]["rows"])
+    """But for the control's, whose dropped tokens are those that matter."""
+    for row in proof[0]["rows"]:
+        most = row["right"] >= 0.75 * QUESTIONS
+        assert most == ((row["task"], row["method"]) != (CONTROL, "v2drop")), row
 
 
 def test_lmms_evals_results_carry_schedule_retained_share_tokens_latency_and_memory(proof):
