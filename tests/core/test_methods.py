@@ -93,6 +93,7 @@ def test_raters_are_text_tokens_that_look_more_than_the_average():
     weights[0, 0, 0, 5] = 0.5  # below the average of 0.8 and 0.5: no rater
     weights[1, 0, 8, 2:4] = 0.3
     weights[1, 0, 4:8, 0] = 0.2  # more than 0.3 together, and each below the average
+    weights[0, 0, 0, 0] = weights[1, 0, 4:8, 5] = 0.5  # what they look at besides vision does not make them raters
     assert kept("sparsevlm", look=Told(weights)) == [[1, 2, 3, 4], [2, 3]]
 
 

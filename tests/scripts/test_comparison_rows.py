@@ -124,7 +124,8 @@ def test_only_the_language_model_is_timed(part, counted):
     inputs = {"input_ids": torch.tensor([[1, *[99] * 16, 5]]), "pixel_values": torch.randn(1, 3, 20, 20)}
     with LanguageModelTimer(model) as timer, torch.no_grad():
         tokens = model.generate(**inputs, max_new_tokens=3, min_new_tokens=3, do_sample=False)
+        model(**inputs)  # in which pictures are encoded; some releases do that before what `generate` calls
     assert tokens.shape[1] == 18 + 3
-    assert len(timer.seconds) == 3
-    assert (timer.seconds[0] >= 0.1) == counted
+    assert len(timer.seconds) == 3 + 1
     assert min(timer.seconds) > 0
+    assert [seconds >= 0.1 for seconds in timer.seconds] == [counted] * 4
