@@ -87,6 +87,15 @@ def test_random_and_uniform_dropping_have_no_position_bias(compared):
         assert by_key(compared)[method, 0.5]["position"]["mean"] == pytest.approx(0.5, abs=0.02)
 
 
+def test_entrants_take_turns_at_being_timed_first(tmp_path):
+    run_comparison(settings(budgets=[0.5], questions=4, timed=4), tmp_path, quiet=True)
+    records = [json.loads(line) for line in (tmp_path / JOURNAL).read_text().splitlines()[1:]]
+    timed = [(record["start"], record["method"]) for record in records if record["record"] == "timed"]
+    orders = [[method for start, method in timed if start == question] for question in range(4)]
+    first = ["dense", "v2drop", "random"]
+    assert orders == [first, ["v2drop", "random", "dense"], ["random", "dense", "v2drop"], first]
+
+
 def test_accuracies_are_those_of_evaluate(compared):
     checkpoint = find_checkpoint("llava")
     model, processor = load_model(checkpoint, "cpu")
