@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from PIL import Image
 
 from v2drop import Schedule, VisionLayout
 from v2drop.layout import Medium, View
-from v2drop_scripts.app import run_app
 from v2drop_scripts.checkpoints import Checkpoint
 from v2drop_scripts.panels import STEPS, make_panels
 from v2drop_scripts.traces import choose_schedules
@@ -94,13 +92,10 @@ def test_a_preset_is_every_methods_schedule_but_dense():
         (["--comparison", "nowhere.json"], "nowhere.json"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(arguments, quoted, capsys, monkeypatch, tmp_path):
+def test_mistakes_are_told_without_a_traceback(arguments, quoted, command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["v2drop", "show", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        run_app()
-    printed = capsys.readouterr()
-    assert (stop.value.code, printed.out) == (2, "")
+    code, printed = command("show", *arguments)
+    assert (code, printed.out) == (2, "")
     assert "Traceback" not in printed.err
     assert re.search(quoted, printed.err), printed.err
     assert not list(tmp_path.iterdir())

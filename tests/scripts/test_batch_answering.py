@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 
 import pyarrow as pa
@@ -79,16 +78,11 @@ def test_answers_are_right_where_those_of_compare_methods_are(method, written, r
     assert kept / tokens == pytest.approx(wanted)
 
 
-def test_answers_are_those_of_run(rows, answered, written, capsys, monkeypatch):
-    from v2drop_scripts.app import run_app
-
+def test_answers_are_those_of_run(rows, answered, written, command):
     for row, outcome in list(zip(rows, answered, strict=True))[:4]:
         picture, prompt = written.file.parent / row.data["image"], row.data["question"]
-        asked = ["v2drop", "run", "--json", "--retain", "0.333", "--image", str(picture), "--prompt", prompt]
-        monkeypatch.setattr(sys, "argv", asked)
-        with pytest.raises(SystemExit):
-            run_app()
-        data = json.loads(capsys.readouterr().out)["dropped"]
+        _, printed = command("run", "--json", "--retain", "0.333", "--image", picture, "--prompt", prompt)
+        data = json.loads(printed.out)["dropped"]
         assert data["answer"] == outcome.answer
 
 

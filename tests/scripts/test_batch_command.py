@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -55,18 +56,9 @@ def wanted(written):
 
 
 @pytest.fixture
-def here(capsys, monkeypatch):
-    """Runs the command in this process: its exit code and what it prints."""
-
-    def call(*arguments):
-        from v2drop_scripts.app import run_app
-
-        monkeypatch.setattr(sys, "argv", ["v2drop", "batch", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            run_app()
-        return stop.value.code, capsys.readouterr()
-
-    return call
+def here(command):
+    """Runs `v2drop batch` in this process: its exit code and what it prints."""
+    return partial(command, "batch")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+from functools import partial
 
 import pytest
 import torch
@@ -26,13 +26,10 @@ TINY = ("--hidden", "112", "--layers", "4", "--rounds", "2")
 SCHEDULE = v2drop.Schedule([(1, 0.5), (2, 0.5), (3, 0.0)])
 
 
-def call(monkeypatch, capsys, *arguments):
-    from v2drop_scripts.app import run_app
-
-    monkeypatch.setattr(sys, "argv", ["v2drop", "bench", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        run_app()
-    return stop.value.code, capsys.readouterr()
+@pytest.fixture
+def measured(command):
+    """Runs `v2drop bench` in this process: its exit code and what it prints."""
+    return partial(command, "bench")
 
 
 @pytest.fixture(scope="module", params=GEOMETRIES)
@@ -147,10 +144,10 @@ def test_growth_is_the_power_of_all_tokens():
 POWERS = {"dense": 2, "dropped": 1.5, "ideal": 1}
 
 
-def test_json_holds_every_case(monkeypatch, capsys):
+def test_json_holds_every_case(measured):
     shapes = ("--tokens", "36", "--tokens", "3x16", "--batch", "1", "--batch", "2", "--dtype", "float32")
     which = ("--geometry", "llava-1.5-7b", "--geometry", "qwen2-vl-7b", "--method", "v2drop", "--method", "dense")
-    code, printed = call(monkeypatch, capsys, *TINY, *which, *shapes, "--dtype", "bfloat16", "--json")
+    code, printed = measured(*TINY, *which, *shapes, "--dtype", "bfloat16", "--json")
     assert code == 0, printed.err
     data = json.loads(printed.out)
     assert (data["rounds"], data["threads"], data["versions"]["torch"]) == (2, 1, torch.__version__)
@@ -180,8 +177,8 @@ def test_json_holds_every_case(monkeypatch, capsys):
         ]
 
 
-def test_people_get_tables(monkeypatch, capsys):
-    code, printed = call(monkeypatch, capsys, *TINY, "--tokens", "20", "--tokens", "40", "--method", "all")
+def test_people_get_tables(measured):
+    code, printed = measured(*TINY, "--tokens", "20", "--tokens", "40", "--method", "all")
     assert code == 0, printed.err
     for heading in ("llava-1.5-7b: 4 layers, hidden size 112", "Prefill", "Decode step", "Growth of prefill"):
         assert heading in printed.out
@@ -214,9 +211,9 @@ def test_people_get_tables(monkeypatch, capsys):
         (["--hidden", "4096", "--batch", "1000000"], "llava-1.5-7b.*float32 needs [\\d,]{19,} bytes"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_before_anything_is_built(arguments, quoted, monkeypatch, capsys):
+def test_what_cannot_be_measured_is_refused_before_anything_is_built(arguments, quoted, monkeypatch, measured):
     monkeypatch.setattr(command, "materialise", lambda *_: pytest.fail("a model was built"))
-    code, printed = call(monkeypatch, capsys, *arguments)
+    code, printed = measured(*arguments)
     assert code == 2
     assert printed.out == ""
     assert "Traceback" not in printed.err

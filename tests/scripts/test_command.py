@@ -19,23 +19,19 @@ from v2drop_zoo import CHECKPOINTS
 EXAMPLE = json.loads((CHECKPOINTS / "llava" / "v2drop.json").read_text())
 
 
-def command(*arguments, cwd=None):
-    process = [sys.executable, "-m", "v2drop_scripts", *map(str, arguments)]
-    return subprocess.run(process, capture_output=True, text=True, check=False, cwd=cwd)
+def process(*arguments, cwd=None):
+    words = [sys.executable, "-m", "v2drop_scripts", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.fixture
-def here(capsys, monkeypatch):
-    """What a command prints that is run in this process, which has transformers loaded already."""
+def here(command):
+    """What a command prints that is run in this process."""
 
     def call(*arguments):
-        from v2drop_scripts.app import run_app
-
-        monkeypatch.setattr(sys, "argv", ["v2drop", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            run_app()
-        assert stop.value.code == 0
-        return capsys.readouterr().out
+        code, printed = command(*arguments)
+        assert code == 0
+        return printed.out
 
     return call
 
@@ -44,7 +40,7 @@ def here(capsys, monkeypatch):
 def answered(tmp_path_factory):
     """`v2drop run --json --overlay FILE` without further options, in an empty folder."""
     folder = tmp_path_factory.mktemp("run")
-    done = command("run", "--json", "--overlay", "overlay.png", cwd=folder)
+    done = process("run", "--json", "--overlay", "overlay.png", cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), folder
 
@@ -104,34 +100,25 @@ def test_people_get_a_table(here):
         (["schedule", "--retain", "0.01"], "at least"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(arguments, quoted, capsys, monkeypatch):
-    from v2drop_scripts.app import run_app
-
-    monkeypatch.setattr(sys, "argv", ["v2drop", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        run_app()
-    printed = capsys.readouterr()
-    assert stop.value.code == 2
+def test_mistakes_are_told_without_a_traceback(arguments, quoted, command):
+    code, printed = command(*arguments)
+    assert code == 2
     assert printed.out == ""
     assert "Traceback" not in printed.err
     assert re.search(quoted, printed.err), printed.err
 
 
 def test_a_mistake_ends_the_process_with_2():
-    done = command("run", "--image", "nowhere.png")
+    done = process("run", "--image", "nowhere.png")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_a_folder_without_an_example_asks_for_one(tmp_path, capsys, monkeypatch):
-    from v2drop_scripts.app import run_app
-
+def test_a_folder_without_an_example_asks_for_one(tmp_path, command):
     tiny_llava().save_pretrained(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["v2drop", "run", "--model", str(tmp_path)])
-    with pytest.raises(SystemExit):
-        run_app()
-    assert "--image and --prompt" in capsys.readouterr().err
+    _, printed = command("run", "--model", tmp_path)
+    assert "--image and --prompt" in printed.err
 
 
 def test_missing_weights_are_an_error(tmp_path):

@@ -25,21 +25,6 @@ SHORT = ["compare-methods", "--questions", "60", "--timed", "1", "--method", "v2
 MEASURES = ("prefill_ms", "decode_ms", "total_ms", "prefill_ratio", "decode_ratio", "peak_bytes", "working_bytes")
 
 
-@pytest.fixture
-def command(capsys, monkeypatch):
-    """Runs a command in this process: its exit code and what it prints."""
-
-    def call(*arguments):
-        from v2drop_scripts.app import run_app
-
-        monkeypatch.setattr(sys, "argv", ["v2drop", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            run_app()
-        return stop.value.code, capsys.readouterr()
-
-    return call
-
-
 def settings(**options):
     usual = {"models": [("llava", "image")], "methods": ["v2drop"], "budgets": BUDGETS, "questions": 60, "seed": 4}
     return Settings(**{"command": "compare-methods", "timed": 1, **usual, **options})

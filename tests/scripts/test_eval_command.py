@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -25,21 +26,12 @@ TABLES = SCRIPTS / "paper_tables.sh"
 
 
 @pytest.fixture
-def command(capsys, monkeypatch):
+def evaluate(command):
     """Runs `v2drop eval` in this process: its exit code and what it prints."""
-
-    def call(*arguments):
-        from v2drop_scripts.app import run_app
-
-        monkeypatch.setattr(sys, "argv", ["v2drop", "eval", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            run_app()
-        return stop.value.code, capsys.readouterr()
-
-    return call
+    return partial(command, "eval")
 
 
-def test_dry_run_prints_the_lines_that_would_run(command):
+def test_dry_run_prints_the_lines_that_would_run(evaluate):
     options = (
         "--model",
         "llava",
@@ -54,7 +46,7 @@ def test_dry_run_prints_the_lines_that_would_run(command):
         "--out",
         "o",
     )
-    code, printed = command(*options, "--dry-run")
+    code, printed = evaluate(*options, "--dry-run")
     lines = [shlex.split(line) for line in printed.out.splitlines()]
     assert code == 0
     assert [line[:3] for line in lines] == [[sys.executable, "-m", "lmms_eval"]] * 3
@@ -66,8 +58,8 @@ def test_dry_run_prints_the_lines_that_would_run(command):
     assert all(line[line.index("--limit") + 1] == "7" for line in lines)
 
 
-def test_several_processes_run_through_accelerate(command):
-    code, printed = command("--model", "qwen2_vl", "--tasks", "mme", "--processes", 2, "--dry-run")
+def test_several_processes_run_through_accelerate(evaluate):
+    code, printed = evaluate("--model", "qwen2_vl", "--tasks", "mme", "--processes", 2, "--dry-run")
     assert code == 0
     for line in printed.out.splitlines():
         assert "accelerate.commands.launch --num_processes 2" in line
@@ -90,7 +82,7 @@ def hub(tmp_path, monkeypatch):
         (tmp_path / name / "config.json").write_text(json.dumps(config))
 
 
-def test_every_line_of_the_papers_tables_is_well_formed(hub, command):
+def test_every_line_of_the_papers_tables_is_well_formed(hub, evaluate):
     assert subprocess.run(["sh", "-n", TABLES], check=False).returncode == 0
     text = TABLES.read_text()
     [six] = [line.removeprefix("SIX=") for line in text.splitlines() if line.startswith("SIX=")]
@@ -99,7 +91,7 @@ def test_every_line_of_the_papers_tables_is_well_formed(hub, command):
     for line in lines:
         _, _, *words = shlex.split(line)
         assert words.pop() == "$@"
-        code, printed = command(*words, "--dry-run")
+        code, printed = evaluate(*words, "--dry-run")
         assert code == 0, printed.err
         assert len(printed.out.splitlines()) >= 3
 
@@ -114,24 +106,24 @@ def test_every_line_of_the_papers_tables_is_well_formed(hub, command):
         (("--retain", "much"), "'much'"),
     ],
 )
-def test_what_cannot_be_run_is_refused_before_anything_is(command, options, told):
-    code, printed = command("--model", "llava", "--tasks", "mme", *options)
+def test_what_cannot_be_run_is_refused_before_anything_is(evaluate, options, told):
+    code, printed = evaluate("--model", "llava", "--tasks", "mme", *options)
     assert code == 2
     assert told in printed.err
 
 
-def test_architectures_without_a_model_here_are_refused(command, tmp_path):
-    code, printed = command("--model", save_tiny("qwen2_5_vl", tmp_path), "--tasks", "mme")
+def test_architectures_without_a_model_here_are_refused(evaluate, tmp_path):
+    code, printed = evaluate("--model", save_tiny("qwen2_5_vl", tmp_path), "--tasks", "mme")
     assert code == 2
     assert "qwen2_5_vl" in printed.err
 
 
-def test_a_missing_lmms_eval_is_told_with_its_extra(command, monkeypatch, tmp_path):
+def test_a_missing_lmms_eval_is_told_with_its_extra(evaluate, monkeypatch, tmp_path):
     def missing(name):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("v2drop_scripts.eval.version", missing)
-    code, printed = command("--model", "llava", "--tasks", "mme", "--out", tmp_path)
+    code, printed = evaluate("--model", "llava", "--tasks", "mme", "--out", tmp_path)
     assert code == 2
     assert "v2drop[eval]" in printed.err
 
