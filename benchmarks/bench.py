@@ -6,7 +6,6 @@ Rounds are interleaved, each ratio is taken within a round, and the median is pr
 from __future__ import annotations
 
 import json
-import platform
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Annotated, Any
@@ -15,14 +14,13 @@ import decode
 import memory
 import prefill
 import torch
-import transformers
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from timed_model import build_model
 
-import v2drop
+from v2drop_scripts.results import versions
 
 RESULTS = Path(__file__).parent / "results.json"
 TARGETS = {  # ratio: (bound, "at most" or "at least", what it says)
@@ -74,12 +72,7 @@ def main(
         "kv_bytes": prefill.kv_bytes(model),
         "resident_bytes": memory.measure(),
         "rounds": rounds,
-        "versions": {
-            "v2drop": v2drop.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     for name, (bound, sense, _) in TARGETS.items():
         above, below = name.split(" / ")

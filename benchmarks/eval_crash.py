@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from v2drop_lmms_eval.figures import records_of
 from v2drop_scripts.eval_runs import ANSWERS, Run
 from v2drop_scripts.journal import JOURNAL
 
@@ -41,7 +41,5 @@ def _worker(launcher: int, rank: int) -> int:
 
 
 def answered(run: Run) -> list[str]:
-    """Keys of the answers that a run's processes have on disk, each as often as it is there; a last half line is none."""
-    text = [path.read_text() for path in (run.folder / ANSWERS).glob(f"*/{JOURNAL}")]
-    lines = [line for each in text for line in each[: each.rfind("\n") + 1].splitlines()[1:]]
-    return [f"{key}" for line in lines for key, _ in json.loads(line)["answers"]]
+    """Keys of the answers that a run's processes have on disk, each as often as it is there."""
+    return [key for record in records_of(run.folder / ANSWERS) for key, _ in record["answers"]]

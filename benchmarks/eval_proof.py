@@ -23,6 +23,7 @@ from v2drop_scripts.errors import tell_mistakes
 from v2drop_scripts.eval import LMMS_MODELS, evaluate
 from v2drop_scripts.eval_runs import Evaluation, make_run
 from v2drop_scripts.results import versions
+from v2drop_scripts.tables import markdown_line
 
 FEWEST = 80  # questions to two processes, so that there is a middle
 FOLDERS = {"dense": "dense", METHOD: f"{METHOD}-{RETAINED}"}  # of `v2drop eval`, in its --out
@@ -110,7 +111,7 @@ def write(data: dict[str, Any], out: Path) -> None:
     lines = []
     for row in data["rows"]:
         counts = (f"{row[name]} of {row['questions']}" for name in ("right", "right_compared", "same_answers"))
-        lines.append(f"| {' | '.join([row['task'], row['method'], format(row['retained'], '.3f'), *counts])} |")
+        lines.append(markdown_line([row["task"], row["method"], f"{row['retained']:.3f}", *counts]))
     about = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
     page = PAGE.format(**{**data, "versions": about, "rows": "\n".join(lines)}, two=data["two_processes"])
     (out / "lmms_eval.md").write_text(page)
@@ -127,9 +128,8 @@ def main(
     work = work / f"{questions}-questions-seed-{seed}"
     tasks = work / "tasks"
     for task in task_names():
-        if not (
-            tasks / task / f"{task}.yaml"
-        ).exists():  # written last; a second time, videos would differ in a few pixels
+        # the yaml is written last; a second time, videos would differ in a few pixels
+        if not (tasks / task / f"{task}.yaml").exists():
             write_task(tasks, task, questions, seed)
     names = list(dict.fromkeys(name for name, _ in task_names().values()))
     rows = [row for name in model or names for row in compare_model(name, tasks, questions, seed, work)]

@@ -77,12 +77,17 @@ class DropReport:
     @property
     def tokens_per_layer(self) -> list[float]:
         """Vision tokens that each layer processed, the mean over samples."""
-        return [alive / len(self._trace.vision_counts) for alive in self._alive]
+        return [sum(alive) / len(alive) for alive in self._alive]
 
     @property
-    def _alive(self) -> list[int]:
-        """Vision tokens that each layer processed, of all samples together."""
-        return [sum(latest(self._trace.alive, layer) or self._trace.vision_counts) for layer in self._layers]
+    def tokens_kept(self) -> list[float]:
+        """Vision tokens of each sample that were alive, the mean over layers: the budget that papers quote."""
+        return [sum(alive) / len(alive) for alive in zip(*self._alive, strict=True)]
+
+    @property
+    def _alive(self) -> list[list[int]]:
+        """Vision tokens of each sample that each layer processed."""
+        return [latest(self._trace.alive, layer) or self._trace.vision_counts for layer in self._layers]
 
     @property
     def _layers(self) -> range:
@@ -92,7 +97,7 @@ class DropReport:
     def retained(self) -> float:
         """Vision tokens alive, averaged over layers, as a share of all; pooled over samples."""
         total = sum(self._trace.vision_counts) * self._dimensions.num_layers
-        return sum(self._alive) / total if total else 1.0
+        return sum(map(sum, self._alive)) / total if total else 1.0
 
     @cached_property
     def nonfinite(self) -> int:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import torch
 
-from v2drop import DropReport
 from v2drop_scripts.answers import answer_lengths, generate_tokens
 from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_model
 from v2drop_scripts.entrants import Entrant
-from v2drop_scripts.media import Media, batch_inputs, read_media
+from v2drop_scripts.media import Media, model_inputs, read_media
 from v2drop_scripts.question import Question
 from v2drop_scripts.speed import attach
 from v2drop_scripts.traces import choose_schedules
@@ -86,7 +85,6 @@ class Answerer:
         self._settings, self._batch = settings, batch
         self._adapter = find_adapter(checkpoint)
         self._model, self._processor = load_model(checkpoint, device)
-        self._processor.tokenizer.padding_side = "left"  # as answers in a batch start at one column
         depth, method = len(self._adapter.decoder_layers(self._model)), settings.method
         schedule = choose_schedules(checkpoint, [method], depth, settings.preset, settings.retain)[method]
         self._entrant = Entrant(method, settings.retain, schedule)
@@ -139,14 +137,13 @@ class Answerer:
     def _generate(self, shown: Sequence[Shown], reading: float) -> Outcome:
         start = time.perf_counter()
         rows, questions, media = zip(*shown, strict=True)
-        inputs = batch_inputs(self._processor, media, [question.prompt for question in questions])
-        inputs.pop("video_metadata", None)
+        inputs = model_inputs(self._processor, media, [question.prompt for question in questions])
         inputs = inputs.to(self._model.device)
         with attach(self._model, self._entrant, self._settings.seed, [row.number for row in rows]) as run:
             tokens = generate_tokens(self._model, inputs, self._settings.max_new_tokens)
         texts = self._processor.batch_decode(tokens, skip_special_tokens=True)
         vision = [0] * len(rows) if run.report is None else run.report.vision_tokens
-        kept = [0.0] * len(rows) if run.report is None else tokens_kept(run.report)
+        kept = [0.0] * len(rows) if run.report is None else run.report.tokens_kept
         prompts = inputs["attention_mask"].sum(1).tolist()
         lengths = answer_lengths(tokens, self._model)
         seconds = reading + (time.perf_counter() - start) / len(rows)
@@ -157,18 +154,6 @@ class Answerer:
             )
             for i, row in enumerate(rows)
         }  # fmt: skip
-
-
-def tokens_kept(report: DropReport) -> list[float]:
-    """Of each sample, the vision tokens alive, the mean over layers."""
-    depth = len(report.tokens_per_layer)
-    starts = [0, *report.kept]
-    alive = [report.vision_tokens, *([len(each) for each in samples] for samples in report.kept.values())]
-    spans = [stop - start for start, stop in zip(starts, [*starts[1:], depth], strict=True)]
-    return [
-        sum(span * count for span, count in zip(spans, counts, strict=True)) / depth
-        for counts in zip(*alive, strict=True)
-    ]
 
 
 def _rejected(row: Row, error: Exception) -> Rejected:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -21,11 +20,10 @@ import psutil
 import pyarrow.parquet as pq
 import ray
 import torch
-import transformers
 import typer
 
-import v2drop
 from v2drop_scripts.errors import CommandError, tell_mistakes
+from v2drop_scripts.results import versions
 
 from .answering import Answer, Answerer, Settings
 from .inputs import find_input
@@ -77,13 +75,7 @@ def main(
         "seed": seed,
         "rows": rows,
         "corrupted": len(questions.corrupted),
-        "versions": {
-            "v2drop": v2drop.__version__,
-            "ray": ray.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": {**versions(), "ray": ray.__version__},
         "cores": os.cpu_count(),
         "settings": {"model": "llava", "retain": RETAIN, "batch": BATCH, "block": BLOCK, "max_new_tokens": NEW_TOKENS},
         "timed_runs": runs,

@@ -29,9 +29,7 @@ class Run:
             list(map(str, command)),
             env={**os.environ, **EAGER},
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.default_int_handler
-            ),  # background jobs ignore Ctrl-C
+            preexec_fn=_heed_interrupts,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -50,6 +48,11 @@ class Run:
         """Wait for its end: exit code, report ({} without one), and what it said besides."""
         out, error = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, json.loads(out) if out else {}, error
+
+
+def _heed_interrupts() -> None:
+    """Ctrl-C counts, also where this process is a background job and ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def actors_of(process: int) -> list[psutil.Process]:

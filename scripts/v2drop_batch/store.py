@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from v2drop_scripts.errors import CommandError
+from v2drop_scripts.journal import check_settings
 
 from .answering import Answer, Rejected
 
@@ -57,12 +58,7 @@ class Store:
                 found = dict(json.loads(file.read_text()))
             except ValueError as error:
                 raise CommandError(f"cannot read {file}: {error}; pass another folder to --output") from error
-            for name in {**wanted, **found}:
-                if wanted.get(name) != found.get(name):
-                    raise CommandError(
-                        f"{self.folder} holds a run with other settings: {name} was {found.get(name)!r} and is now "
-                        f"{wanted.get(name)!r}; pass the same settings to go on with it, or another folder to --output"
-                    )
+            check_settings(f"{self.folder} holds", found, wanted, "--output")
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise CommandError(
                 f"{self.folder} is not empty and no run of v2drop batch: pass another folder to --output"

@@ -58,8 +58,13 @@ def of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def of_folder(folder: Path) -> dict[str, float]:
     """The same of all journals that the processes of a run keep in a folder."""
-    lines = [line for path in sorted(folder.glob(f"*/{JOURNAL}")) for line in path.read_text().splitlines()[1:]]
-    return of_records([json.loads(line) for line in lines])
+    return of_records(records_of(folder))
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    """What the processes of a run have on disk in a folder; a last half line, of one that was killed, is nothing."""
+    texts = [path.read_text() for path in sorted(folder.glob(f"*/{JOURNAL}"))]
+    return [json.loads(line) for text in texts for line in text[: text.rfind("\n") + 1].splitlines()[1:]]
 
 
 def of_schedule(schedule: Schedule) -> dict[str, float]:

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import v2drop
 from v2drop.methods import make_method
@@ -20,6 +19,7 @@ from v2drop_zoo import zoo_models
 from .checkpoints import PRESET_HELP, RETAIN_HELP, find_adapter, find_checkpoint, load_config
 from .comparing import BATCH
 from .errors import CommandError
+from .progress import counting_progress
 from .traces import choose_schedules
 
 BLOCK = 100  # rows
@@ -79,16 +79,9 @@ def batch(
     asked, store = find_input(input, prompt, block_size), Store(output)
     store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     try:
         # what Ray has to say of actors goes to stderr: stdout is the report's
-        with redirect_stdout(sys.stderr), Progress(*columns, console=errors, transient=True) as progress:
+        with redirect_stdout(sys.stderr), counting_progress(errors, transient=True) as progress:
             report = run_batch(asked, store, settings, batch_size, actors, address, progress)
     except KeyboardInterrupt:
         errors.print(f"stopped; what was answered is kept: {GO_ON}")

@@ -46,15 +46,19 @@ class Checkpoint:
     image: Example | None = None
     video: Example | None = None
 
+    @property
+    def recommended_layers(self) -> list[int] | None:
+        """Where the recommended schedule cuts."""
+        return None if self.schedule is None else [stage.layer for stage in self.schedule.stages]
+
     def choose_schedule(self, num_layers: int, preset: str | None, retain: float | None) -> Schedule:
         """The schedule that the options ask for: a preset, a budget on the recommended layers, or the recommended one."""
         if preset is not None and retain is not None:
             raise CommandError(f"--preset {preset} and --retain {retain} contradict each other: pass one of the two")
         if preset is not None:
             return Schedule.preset(preset)
-        layers = None if self.schedule is None else [stage.layer for stage in self.schedule.stages]
         if retain is not None:
-            return Schedule.for_budget(num_layers, retain, layers)
+            return Schedule.for_budget(num_layers, retain, self.recommended_layers)
         return self.schedule or Schedule.for_budget(num_layers, 1 / 3)
 
 

@@ -60,11 +60,12 @@ def budgets_of(retain: Sequence[str]) -> list[float]:
     budgets = []
     for text in re.split(r"[,\s]+", " ".join(retain).strip()):
         try:
-            budgets.append(float(text))
+            budget = float(text)
         except ValueError:
-            budgets.append(math.nan)
-        if not math.isfinite(budgets[-1]):
+            budget = math.nan
+        if not math.isfinite(budget):
             raise CommandError(f"--retain {text!r}: a share of vision tokens is a number, such as 0.333")
+        budgets.append(budget)
     return list(dict.fromkeys(budgets))
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from v2drop_zoo import zoo_models
 
@@ -19,6 +18,7 @@ from .comparing import Harness, Subject
 from .entrants import choose_entrants
 from .errors import CommandError
 from .journal import Journal
+from .progress import counting_progress
 from .results import collect, outcome, versions
 from .tasks import FileTask, Task, ZooTask
 
@@ -63,11 +63,10 @@ def run_comparison(settings: Settings, out: Path | None, quiet: bool = False) ->
     """
     checkpoints = [(find_checkpoint(name), modality) for name, modality in settings.models]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     journal = Journal(out, settings.to_dict())
     parts, failed = [], []
     try:
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=quiet) as progress:
+        with counting_progress(Console(stderr=True), disable=quiet) as progress:
             harness = Harness(journal, settings.seed, settings.timed, progress)
             for checkpoint, modality in checkpoints:
                 try:
@@ -97,8 +96,6 @@ def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, devi
         task = FileTask(settings.task, settings.questions, adapter, processor, settings.max_new_tokens)
     else:
         task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
-    schedule = checkpoint.schedule
-    recommended = None if schedule is None else [stage.layer for stage in schedule.stages]
     depth = len(adapter.decoder_layers(model))
-    entrants = choose_entrants(settings.methods, settings.budgets, depth, recommended)
+    entrants = choose_entrants(settings.methods, settings.budgets, depth, checkpoint.recommended_layers)
     return Subject(checkpoint.name, modality, model, processor, task, entrants)

@@ -42,8 +42,7 @@ class Choice:
             return Schedule([])
         make_method(self.method)  # refuses what there is not
         if self.retained is not None and self.preset is None:
-            recommended = None if checkpoint.schedule is None else [stage.layer for stage in checkpoint.schedule.stages]
-            return method_schedule(self.method, self.retained, num_layers, recommended)
+            return method_schedule(self.method, self.retained, num_layers, checkpoint.recommended_layers)
         schedule = checkpoint.choose_schedule(num_layers, self.preset, self.retained)
         schedule.check_depth(num_layers)
         return schedule

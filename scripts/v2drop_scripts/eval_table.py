@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from .tables import markdown_line
+
 QUOTED = {"mme": ["mme_perception_score", "mme_cognition_score"], "pope": ["pope_f1_score"]}
 FIGURES = {
     "retained": ("retained", ".1%", 1.0),
@@ -96,7 +98,7 @@ def print_tables(console: Console, results: Mapping[str, Any]) -> None:
 def markdown(results: Mapping[str, Any]) -> str:
     """The same in Markdown."""
     parts = [
-        "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *lines])
+        "".join(f"{markdown_line(line)}\n" for line in [head, ["---"] * len(head), *lines])
         for head, *lines in tables(results)
     ]
     return "\n".join([*parts, LEGEND]) + "\n"

@@ -65,11 +65,20 @@ def _read(path: Path, content: bytes, wanted: dict[str, Any]) -> list[dict[str, 
         found = first["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{path} is not the journal of a comparison: pass another folder to --out") from error
-    different = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
-    if different:
-        name = different[0]
-        raise CommandError(
-            f"{path} belongs to a run with other settings: {name} was {found.get(name)!r} and is now {wanted.get(name)!r}; "
-            "pass the same settings to go on with it, or another folder to --out"
-        )
+    check_settings(f"{path} belongs to", found, wanted, "--out")
     return records
+
+
+def check_settings(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any], option: str) -> None:
+    """Raise CommandError where a run that goes on is asked for something else than the one that was stopped.
+
+    Args:
+        owner: how the message begins: what is there, and "belongs to" or "holds".
+        option: of the folder.
+    """
+    for name in {**wanted, **found}:
+        if wanted.get(name) != found.get(name):
+            raise CommandError(
+                f"{owner} a run with other settings: {name} was {found.get(name)!r} and is now {wanted.get(name)!r}; "
+                f"pass the same settings to go on with it, or another folder to {option}"
+            )

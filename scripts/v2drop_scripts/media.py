@@ -94,6 +94,14 @@ def batch_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str])
         raise CommandError(f"the processor cannot take this prompt with these pictures or video: {error}") from error
 
 
+def model_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
+    """`batch_inputs` as `generate` takes them: padded on the left, as answers in a batch start at one column."""
+    processor.tokenizer.padding_side = "left"
+    inputs = batch_inputs(processor, media, prompts)
+    inputs.pop("video_metadata", None)
+    return inputs
+
+
 def _read_frames(path: Path, fps: float) -> tuple[Tensor, dict[str, Any]]:
     from transformers.video_utils import load_video
 

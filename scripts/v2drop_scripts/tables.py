@@ -96,9 +96,9 @@ def write_markdown(results: dict[str, Any], path: Path) -> None:
         f"{results['date']}, seed {results['seed']}, up to {results['task']['questions']} questions a model; {about}; "
         f"{results['device']}, {results['dtype']}, {results['threads']} thread{'s' * (results['threads'] != 1)}.",
         "",
-        _line(COLUMNS),
+        markdown_line(COLUMNS),
         "|" + "---|" * len(COLUMNS),
-        *(_line(row) for row in measured),
+        *(markdown_line(row) for row in measured),
         "",
         legend(),
     ]
@@ -125,5 +125,6 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return {**flat, "schedule": stages, "interval_low": low, "interval_high": high, "position_mean": place}
 
 
-def _line(texts: Sequence[str]) -> str:
+def markdown_line(texts: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return "| " + " | ".join(texts) + " |"

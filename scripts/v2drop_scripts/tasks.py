@@ -12,7 +12,7 @@ from typing import Any
 from v2drop import Adapter, MediaError
 
 from .errors import CommandError
-from .media import Media, batch_inputs, read_media
+from .media import Media, model_inputs, read_media
 from .question import DEFAULT_FPS, Question
 
 KIND = "question"  # of questions whose line names no kind
@@ -115,7 +115,6 @@ class FileTask(Task):
     def __init__(self, path: Path, count: int, adapter: Adapter, processor: Any, max_new_tokens: int) -> None:
         self.name, self.max_new_tokens = str(path), max_new_tokens
         self._path, self._adapter, self._processor = path, adapter, processor
-        processor.tokenizer.padding_side = "left"  # as answers in a batch start at one column
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -155,9 +154,7 @@ class FileTask(Task):
 
     def _inputs(self, read: Mapping[int, Media]) -> Any:
         prompts = [self._lines[number].question.prompt for number in read]
-        inputs = batch_inputs(self._processor, list(read.values()), prompts)
-        inputs.pop("video_metadata", None)
-        return inputs
+        return model_inputs(self._processor, list(read.values()), prompts)
 
 
 def read_line(line: str, folder: Path) -> tuple[Question, Asked]:

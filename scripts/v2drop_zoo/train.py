@@ -22,9 +22,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from v2drop_scripts.progress import counting_progress
 
 from . import CHECKPOINTS
 from .builders import LAYERS, YOUNG_LAYERS
@@ -156,14 +157,7 @@ def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = N
     parallel = DistributedDataParallel(lesson, find_unused_parameters=True)
     end = stop_after or plan.total
     console = Console(quiet=rank != 0)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with counting_progress(console) as progress:
         task = progress.add_task(name, total=plan.total, completed=start)
         for step in range(start, end):
             if step == plan.vision_steps:

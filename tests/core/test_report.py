@@ -53,6 +53,13 @@ def test_report_is_plain_data_and_a_table(model):
         assert line in str(report)
 
 
+def test_tokens_kept_are_those_of_each_sample(model):
+    with v2drop.attach(model, SCHEDULE) as run, torch.no_grad():
+        model(**inputs_for(2, 0, 1))
+    two = (2 * PICTURE + 3 * PICTURE + 2 * PICTURE / 4) / 6  # the layers before, between and behind the stages
+    assert run.report.tokens_kept == pytest.approx([two, 0, two / 2])
+
+
 def test_positions_count_from_the_caches_start(model):
     inputs = inputs_for(1)
     with v2drop.attach(model, SCHEDULE) as run, torch.no_grad():
