@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,22 +21,23 @@ STEPS = 8
 
 @dataclass(frozen=True)
 class Side:
-    """One of those that are compared: its cache, that cache's columns in a 2D mask, and how the model is prepared."""
+    """One of those that are compared: a model, its cache, and that cache's columns in a 2D mask."""
 
+    model: Any
     cache: Any
     length: int
-    prepared: Callable[[Any], AbstractContextManager[Any]] = nullcontext  # called with the cache, outside of the time
 
 
 def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
     """Seconds a step at batch 1; the stock model runs on the same short layers, for which it needs no mask."""
-    prompt = Prompt()
+    prompt, attached = Prompt(), _twin(model)
     shortened = _shortened(model, prompt)
     sides = {
-        "stock decode": Side(_forgotten(shortened), LENGTH),
-        "decode": Side(shortened, LENGTH, lambda _: v2drop.attach(model, SCHEDULE)),
+        "stock decode": Side(model, _forgotten(shortened), LENGTH),
+        "decode": Side(attached, shortened, LENGTH),
     }
-    return _rounds(model, prompt, sides, rounds)
+    with v2drop.attach(attached, SCHEDULE):
+        return _rounds(prompt, sides, rounds)
 
 
 def padded(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
@@ -46,31 +46,38 @@ def padded(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
     Beside them the stock model on a cache as long on average, all of whose layers are equally long. It holds as many bytes,
     but is a little faster: the long layers of an uneven one leave the processor's caches.
     """
-    prompt = Prompt(*RAGGED)
+    prompt, attached, stock = Prompt(*RAGGED), _twin(model), _twin(model)
     shortened, length = _shortened(model, prompt), prompt.attention_mask.shape[1]
     even = _of_mean_length(shortened)
     sides = {
-        "batch 8 stock decode": Side(_forgotten(shortened), length, partial(_masks_ready, model)),
-        "batch 8 even stock decode": Side(even, even.get_seq_length()),
-        "batch 8 decode": Side(shortened, length, lambda _: v2drop.attach(model, SCHEDULE)),
+        "batch 8 stock decode": Side(stock, _forgotten(shortened), length),
+        "batch 8 even stock decode": Side(model, even, even.get_seq_length()),
+        "batch 8 decode": Side(attached, shortened, length),
     }
-    return _rounds(model, prompt, sides, rounds)
+    _hand_masks(stock, shortened)
+    with v2drop.attach(attached, SCHEDULE):
+        return _rounds(prompt, sides, rounds)
 
 
-def _rounds(model: Any, prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int]) -> list[dict[str, float]]:
+def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int]) -> list[dict[str, float]]:
     def timed(side: Side, cache: Any, step: int) -> float:
-        with side.prepared(cache):
-            return seconds(lambda: _step(model, prompt, cache, side.length, step))
+        return seconds(lambda: _step(side.model, prompt, cache, side.length, step))
 
     found = []
     for number in (-1, *rounds):  # the first one warms up
-        caches = {name: copy.deepcopy(side.cache) for name, side in sides.items()}
+        # by turns too: where in memory a cache lies makes steps of the same model up to a twentieth slower
+        caches = in_turns({name: partial(copy.deepcopy, side.cache) for name, side in sides.items()}, number)
         steps = [
-            in_turns({name: partial(timed, side, caches[name], step) for name, side in sides.items()}, number)
+            in_turns({name: partial(timed, side, caches[name], step) for name, side in sides.items()}, number + step)
             for step in range(STEPS)
         ]
         found.append({name: sum(step[name] for step in steps) / STEPS for name in sides})
     return found[1:]
+
+
+def _twin(model: Any) -> Any:
+    """The same model with the same weights, which can be attached to while the other one stays stock."""
+    return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
 
 
 def _shortened(model: Any, prompt: Prompt) -> Any:
@@ -86,23 +93,17 @@ def _forgotten(shortened: Any) -> Any:
     return bare
 
 
-@contextmanager
-def _masks_ready(model: Any, cache: Any) -> Iterator[None]:
-    """A stock model whose layers are handed masks of their own lengths, made before."""
-    lengths = [layer.keys.shape[2] + 1 for layer in cache.layers]
+def _hand_masks(model: Any, cache: Any) -> None:
+    """Make a stock model's layers take masks of their own lengths, made before, for steps behind copies of a cache."""
+
+    def hand(number: int, layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        held = kwargs["past_key_values"].layers[number].keys.shape[2]
+        return args, {**kwargs, "attention_mask": masks[held + 1]}
+
+    lengths = {layer.keys.shape[2] + 1 + step for layer in cache.layers for step in range(STEPS)}
     masks = {length: torch.ones(len(cache.layers[0].keys), 1, 1, length, dtype=torch.bool) for length in lengths}
-
-    def hand(mask: torch.Tensor, layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        return args, {**kwargs, "attention_mask": mask}
-
-    layers = model.model.language_model.layers
-    handles = [
-        layer.register_forward_pre_hook(partial(hand, masks[length]), with_kwargs=True)
-        for layer, length in zip(layers, lengths, strict=True)
-    ]
-    yield
-    for handle in handles:
-        handle.remove()
+    for number, layer in enumerate(model.model.language_model.layers):
+        layer.register_forward_pre_hook(partial(hand, number), with_kwargs=True)
 
 
 def _step(model: Any, prompt: Prompt, cache: Any, length: int, step: int) -> Any:

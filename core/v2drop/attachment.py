@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .adapter import Adapter
+from .caches import filled, static_length
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
 from .errors import AlreadyAttachedError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
 from .inputs import fit_mask, has_media, padding_of
-from .memory import Memory, filled, static_length
+from .memory import Memory
 from .methods import Method, make_method
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport

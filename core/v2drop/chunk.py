@@ -8,11 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from .adapter import Adapter
+from .caches import FirstColumns, check_cache, static_length
 from .dropper import ProgressiveDropper
 from .errors import UnsupportedModelError
 from .look import LayerLook
 from .masks import shorten_mask
-from .memory import Memory, check_cache, latest, static_length
+from .memory import Memory, latest
 from .outputs import restore_attention, restore_output
 from .packing import shorten_seams
 from .report import ChunkTrace
@@ -93,8 +94,7 @@ class Chunk:
         return short
 
     def _shorten(self, layer: int, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
-        columns = static_length(self._cache)
-        keys = self._memory.keys(layer, self._past, self._length, rows, columns)
+        keys = self._memory.keys(layer, self._past, self._length, rows)
         if keys is None:
             return {}
         check_cache(self._cache)
@@ -107,9 +107,11 @@ class Chunk:
             short |= self._adapter.gather_rotary(kwargs, rows.index)
             if "flash" in attention:
                 short |= shorten_seams(kwargs, rows)
-        if columns is not None and kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
-            count = self._length if rows is None else rows.index.shape[1]
-            short["cache_position"] = kwargs["cache_position"][:count] - self._memory.missing(layer)
+        if static_length(self._cache) is not None:
+            short["past_key_values"] = FirstColumns(self._cache, keys.index.shape[1])
+            if kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
+                count = self._length if rows is None else rows.index.shape[1]
+                short["cache_position"] = kwargs["cache_position"][:count] - self._memory.missing(layer)
         return short
 
     def _trace(self, hidden_states: Tensor, before: int) -> None:
@@ -142,11 +144,10 @@ class Chunk:
 
     def _restore_attention(self, layer: int, weights: Tensor) -> Tensor:
         rows = self._rows_of(layer)
-        columns = static_length(self._cache)
-        keys = self._memory.keys(layer, self._past, self._length, rows, columns)
+        keys = self._memory.keys(layer, self._past, self._length, rows)
         if keys is None:
             return weights
-        total = columns or (self._past or 0) + self._length
+        total = static_length(self._cache) or (self._past or 0) + self._length
         return restore_attention(weights, rows, keys, self._length, total)
 
     def _rows_of(self, layer: int) -> Rows | None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from .caches import static_length
 from .errors import CacheError
 from .rows import Rows
 
@@ -29,8 +30,8 @@ class Memory:
         length: how many positions are described.
         held: by the first layer that it is true of, the positions that layers hold; earlier layers hold all.
         vision_end: the position after the last vision token, the shortest that the cache may be cropped to.
-        columns: of a cache that was allocated once, by the first layer that it is true of, the positions that columns
-            of layers stand for, those not yet filled too. It stays the same however far the cache is filled.
+        columns: of a cache that was allocated once, by the first layer that it is true of, the positions that the columns
+            of layers stand for that can ever be filled. It stays the same however far the cache is filled.
     """
 
     length: int = 0
@@ -104,27 +105,19 @@ class Memory:
         held = latest(self.held, layer)
         return 0 if held is None else self.length - held.index.shape[1]
 
-    def keys(
-        self, layer: int, past: int | None, chunk: int, rows: Rows | None, columns: int | None = None
-    ) -> Rows | None:
+    def keys(self, layer: int, past: int | None, chunk: int, rows: Rows | None) -> Rows | None:
         """Positions that a layer holds after a chunk of `chunk` columns, shortened to `rows`; None: all of them.
 
-        `columns`: those of a static cache's layer; behind what it holds stand the positions that will follow. Where a
-        chunk is not shortened, `past` need not be known for such a cache.
+        Where `past` is not known, in a compiled step over a static cache, these are all that the layer will ever hold.
         """
-        if columns is not None and rows is None:
+        if past is None:
             return latest(self.columns, layer)
         before = latest(self.held, layer)
         if before is None and rows is None:
             return None
-        assert past is not None
         like = before.index if before is not None else rows.index  # type: ignore[union-attr]
         parts = [Rows.every(0, past, like)] if before is None else [before, Rows.every(self.length, past, like)]
         parts.append(Rows.every(past, past + chunk, like) if rows is None else Rows(rows.index + past, rows.valid))
-        if columns is not None:
-            free = columns - sum(part.index.shape[1] for part in parts)
-            later = Rows.every(past + chunk, past + chunk + free, like)
-            parts.append(Rows(later.index.clamp(max=columns - 1), later.index < columns))
         return _join([part for part in parts if part.index.shape[1]])
 
     def extended(
@@ -134,13 +127,11 @@ class Memory:
 
         `vision_end` is the column after the chunk's last vision token, `columns` those of a static cache.
         """
-
-        def after(columns: int | None) -> dict[int, Rows]:
-            layers = sorted({*self.held, *kept})
-            keys = {layer: self.keys(layer, past, chunk, latest(kept, layer), columns) for layer in layers}
-            return {layer: rows for layer, rows in keys.items() if rows is not None}
-
-        return Memory(past + chunk, after(None), past + vision_end, after(columns) if columns is not None else {})
+        length = past + chunk
+        keys = {layer: self.keys(layer, past, chunk, latest(kept, layer)) for layer in sorted({*self.held, *kept})}
+        held = {layer: rows for layer, rows in keys.items() if rows is not None}
+        to_come = {} if columns is None else {layer: _with_room(rows, length, columns) for layer, rows in held.items()}
+        return Memory(length, held, past + vision_end, to_come)
 
 
 def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:
@@ -160,30 +151,13 @@ def _join(parts: list[Rows]) -> Rows:
     return Rows(index, torch.cat([part.to(device) for part in valid], dim=1))
 
 
-def static_length(cache: Any) -> int | None:
-    """Columns of each layer of a cache that was allocated once, such as StaticCache; None for one that grows."""
-    layers = getattr(cache, "layers", None)
-    return layers[0].max_cache_len if layers and getattr(layers[0], "is_compileable", False) else None
+def _with_room(rows: Rows, length: int, columns: int) -> Rows:
+    """Positions that a static cache's layer holds, and behind them those that will follow the first `length`.
 
-
-def filled(cache: Any, cache_position: Any) -> int:
-    """How many positions a cache (or None) holds before a call.
-
-    Static caches of transformers 5.0 count what is not zero in their first sample, which keys of padding may be; but its
-    `generate` passes `cache_position`, the positions of the call. Later releases do without both.
+    Their number is rounded up to an eighth of the cache's columns, for whatever has it is compiled anew when it changes.
     """
-    if cache is None:
-        return 0
-    if cache_position is not None and static_length(cache) is not None:
-        return int(cache_position[0])
-    return int(cache.get_seq_length())
-
-
-def check_cache(cache: Any) -> None:
-    """Raise CacheError for a cache that forgets old keys, whatever was dropped."""
-    for layer in getattr(cache, "layers", ()):
-        if getattr(layer, "is_sliding", False):
-            raise CacheError(
-                f"{type(cache).__name__} with {type(layer).__name__}: dropping needs layers that keep what they were given; "
-                "use a model without sliding windows; see README, 'Limits'"
-            )
+    eighth = -(-columns // 8)
+    most = rows.index.shape[1] + columns - length
+    rounded = min(columns, -(-most // eighth) * eighth)
+    later = Rows.every(length, length + rounded - rows.index.shape[1], rows.index)
+    return _join([rows, Rows(later.index.clamp(max=columns - 1), later.index < columns)])

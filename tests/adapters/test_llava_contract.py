@@ -11,8 +11,7 @@ import torch
 import transformers
 from host_reads import HostReads
 from tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
-from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
-from transformers import DynamicCache, StaticCache
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, StaticCache
 from transformers.cache_utils import DynamicLayer
 
 import v2drop
@@ -154,6 +153,29 @@ def test_static_caches_work_in_forward_calls_and_over_turns(model):
         logits.append([first.logits[text], second.logits, third.logits, torch.tensor(run.report.kv_bytes.dropped)])
     for growing, static in zip(*logits, strict=True):
         torch.testing.assert_close(growing, static, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_layers_attend_to_no_more_of_a_static_cache_than_they_can_fill():
+    model, inputs, attended = tiny_llava(), inputs_for(2), []
+
+    def recording(module, query, key, *args, **options):
+        attended.append(key.shape[2])
+        return AttentionInterface()["sdpa"](module, query, key, *args, **options)
+
+    AttentionInterface.register("recording", recording)
+    AttentionMaskInterface.register("recording", AttentionMaskInterface()["sdpa"])
+    model.set_attn_implementation({"text_config": "recording"})
+    prompt = inputs["input_ids"].shape[1]
+    for cache in (DynamicCache(), StaticCache(config=model.config.get_text_config(), max_cache_len=80)):
+        with v2drop.attach(model, HALVES):
+            model(**inputs, past_key_values=cache)
+            model(torch.tensor([[5]]), past_key_values=cache)
+    text = prompt - 2 * PICTURE
+    shortened = [text + PICTURE] * 2 + [text + PICTURE // 2] * 2 + [text]
+    growing, static = attended[:12], attended[12:]
+    assert growing == [prompt, *shortened, prompt + 1, *(length + 1 for length in shortened)]
+    assert static == [80, *shortened, 80, *(length + 1 for length in shortened)]
 
 
 @torch.no_grad()
@@ -397,27 +419,3 @@ def test_layout_of_half_a_picture_is_an_error(model):
     ids[0, -1] = IMAGE
     with pytest.raises(v2drop.VisionMaskError, match="15 vision tokens but 1 pictures or videos of \\[16\\] tokens"):
         LlavaAdapter().layout(model, {"input_ids": torch.cat([ids, ids[:, -1:]], dim=1)})
-
-
-def test_gradient_checkpointing_gives_the_same_gradients():
-    """Layers that are recomputed in the backward pass are shortened as they were in the forward pass.
-
-    So with transformers' checkpointing, and with torch's of single modules, which runs hooks once more.
-    """
-    inputs = inputs_for(1, 2)
-    labels = inputs["input_ids"].masked_fill((inputs["input_ids"] == IMAGE) | (inputs["attention_mask"] == 0), -100)
-    gradients = []
-    for checkpointing in ("none", "transformers", "torch"):
-        trained = tiny_llava().train()
-        if checkpointing == "transformers":
-            trained.gradient_checkpointing_enable()
-        with v2drop.attach(trained, HALVES) as run:
-            if checkpointing == "torch":
-                layers = list(trained.model.language_model.layers)
-                apply_activation_checkpointing(trained, check_fn=layers.__contains__)
-            trained(**inputs, labels=labels, use_cache=False).loss.backward()
-        assert run.report.retained < 0.5
-        gradients.append([weight.grad for weight in trained.parameters() if weight.grad is not None])
-    for plain, *checkpointed in zip(*gradients, strict=True):
-        for each in checkpointed:
-            torch.testing.assert_close(plain, each)

@@ -6,9 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
+from transformers import LlamaConfig, StaticCache
 
 from v2drop import CacheError, Rows
-from v2drop.memory import Memory, check_cache
+from v2drop.caches import FirstColumns, check_cache
+from v2drop.memory import Memory
+
+OLDEST = transformers.__version__.startswith("5.0.")
 
 
 def rows(*columns, valid=None):
@@ -118,10 +123,25 @@ def test_caches_that_forget_are_refused():
 
 
 def test_behind_what_a_static_layer_holds_stand_the_positions_that_will_follow():
-    memory = Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5, columns=8)
-    assert memory.keys(1, 5, 1, None, columns=8) is None
-    keys = memory.keys(2, None, 1, None, columns=8)
-    assert keys.index.tolist() == [[0, 3, 4, 5, 6, 7, 7, 7]]
-    assert keys.valid.tolist() == [[True] * 6 + [False] * 2]
+    """Of 16 columns a layer that lost 7 of 10 positions can fill 9; they are rounded up to eighths."""
+    memory = Memory().extended(0, 10, {2: rows([0, 8, 9])}, 5, columns=16)
+    assert memory.keys(1, 10, 1, None) is None
+    assert memory.keys(2, 10, 1, None).index.tolist() == [[0, 8, 9, 10]]
+    for keys in (memory.keys(2, None, 1, None), memory.keys(3, None, 1, None)):
+        assert keys.index.tolist() == [[0, 8, 9, 10, 11, 12, 13, 14, 15, 15]]
+        assert keys.valid.tolist() == [[True] * 9 + [False]]
+    assert memory.keys(1, None, 1, None) is None
     assert memory.missing(1) == 0
-    assert memory.missing(2) == 2
+    assert memory.missing(2) == 7
+
+
+def test_a_shortened_layer_sees_the_first_columns_of_a_static_cache():
+    cache = StaticCache(config=LlamaConfig(num_hidden_layers=2), max_cache_len=6)
+    seen = FirstColumns(cache, 4)
+    parts = [torch.randn(1, 2, 3, 5) for _ in range(2)]
+    options = {"cache_kwargs": {"cache_position": torch.arange(3)}} if OLDEST else {}
+    for part, found in zip(parts, seen.update(*parts, 1, **options), strict=True):
+        assert torch.equal(found[:, :, :3], part)
+        assert found.shape[2] == 4
+    assert cache.layers[1].keys.shape[2] == 6
+    assert seen.layers is cache.layers

@@ -58,10 +58,10 @@ GENERATION = [
     ),
     Mutant(
         "caches",
-        "static: columns that are still free count as filled",
-        MEMORY,
-        "free = columns - sum(part.index.shape[1] for part in parts)",
-        "free = columns - past - chunk",
+        "static: a shortened layer is shown other values than it holds",
+        "core/v2drop/caches.py",
+        "values[:, :, : self._columns]",
+        "values[:, :, : self._columns].roll(1, 2)",
         (f"{LLAVA}a_static_cache_gives_what_a_growing_one_gives",),
     ),
     Mutant(
@@ -140,6 +140,14 @@ GENERATION = [
     ),
     Mutant(
         "compile",
+        "there is no room for what will follow the prompt",
+        MEMORY,
+        "most = rows.index.shape[1] + columns - length",
+        "most = rows.index.shape[1]",
+        (f"{LLAVA}a_compiled_step_serves_every_step",),
+    ),
+    Mutant(
+        "compile",
         "code compiled before attaching is used on",
         ATTACHMENT,
         'vars(module)["forward"] = module.forward',
@@ -171,7 +179,7 @@ GENERATION = [
         MASKS,
         "row = query if queries is None else queries.index[sample, query]",
         "row = query",
-        ("tests/adapters/test_llava_flex.py::test_flex_attention_gives_what_sdpa_gives",),
+        (f"{LLAVA}flex_attention_gives_what_sdpa_gives",),
     ),
     Mutant(
         "attention",

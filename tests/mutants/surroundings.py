@@ -203,6 +203,6 @@ SURROUNDINGS = [
         CHUNK,
         "return self.dropper.again(layer, hidden_states)",
         "return hidden_states",
-        (f"{CONTRACT}gradient_checkpointing_gives_the_same_gradients",),
+        (f"{LLAVA}checkpointed_layers_give_the_same_gradients",),
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -118,6 +119,23 @@ class CallPromises(GenerationPromises):
         handle.remove()
         return seen[0]
 
+    @torch.no_grad()
+    def test_flash_attentions_contract_holds(self) -> None:
+        """With a stand-in for flash attention: masks of real keys or None, queries the last of the keys; over turns."""
+        self._gives_what_sdpa_gives(self._flash_model())
+
+    @torch.no_grad()
+    def test_flex_attention_gives_what_sdpa_gives(self) -> None:
+        """So with flex_attention, whose masks are functions of places; over turns. It is not compiled here."""
+        try:
+            model = self.model("flex_attention")
+        except ValueError as refused:
+            self.skip_unless_stock("does not support" not in str(refused), "takes no flex_attention")
+            raise
+        with torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "flex_attention called without torch.compile")
+            self._gives_what_sdpa_gives(model)
+
     def _flash_model(self) -> Any:
         model = copy.deepcopy(self.model())
         self.library.AttentionInterface.register("flash_stand_in", flash_stand_in)
@@ -126,19 +144,16 @@ class CallPromises(GenerationPromises):
         model.set_attn_implementation({"text_config": "flash_stand_in"})
         return model
 
-    @torch.no_grad()
-    def test_flash_attentions_contract_holds(self) -> None:
-        """With a stand-in for flash attention: masks of real keys or None, queries the last of the keys; over turns."""
-        model, flash = self.model(), self._flash_model()
+    def _gives_what_sdpa_gives(self, other: Any) -> None:
         for seed in range(4):
             later, layers = int(self.media_in_later_generate), range(self.first_stage, self.depth)
             case = random_case(seed, layers, self.make_sample, left=True, later_media=later)
             found = []
-            for each in (flash, model):
-                with self.attach(each, case.schedule):
-                    found.append(generate(each, case))
-            for with_flash, wanted in zip(*found, strict=True):
-                torch.testing.assert_close(with_flash, wanted, atol=1e-4, rtol=1e-4, msg=f"{case}: {{}}".format)
+            for model in (other, self.model()):
+                with self.attach(model, case.schedule):
+                    found.append(generate(model, case))
+            for step, wanted in zip(*found, strict=True):
+                torch.testing.assert_close(step, wanted, atol=1e-4, rtol=1e-4, msg=f"{case}: {{}}".format)
 
     def test_loss_and_kept_logits_are_those_of_the_whole_output(self) -> None:
         """`logits_to_keep` gives the end of the logits, `labels` the loss of what was not dropped, both as masking does."""

@@ -17,6 +17,7 @@ from .fault_promises import FaultPromises
 from .generation_promises import GREEDY
 from .input_promises import InputPromises
 from .samples import Inputs, collate
+from .training_promises import TrainingPromises
 
 
 def report_of(run: Attachment) -> DropReport:
@@ -25,7 +26,7 @@ def report_of(run: Attachment) -> DropReport:
     return run.report
 
 
-class AdapterConformance(FaultPromises, InputPromises):
+class AdapterConformance(FaultPromises, InputPromises, TrainingPromises):
     """What every adapter keeps to.
 
     Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`).
@@ -196,33 +197,6 @@ class AdapterConformance(FaultPromises, InputPromises):
         with self.attach(model, self.halves) as run:
             model(**inputs)
         assert report_of(run).nonfinite == 0
-
-    def test_gradients_are_those_of_masking(self) -> None:
-        """Each weight's gradient from a ragged batch is what masking gives on its samples, one by one."""
-        model, generator = self.model(), torch.Generator().manual_seed(6)
-        samples = [self.make_sample(generator, media) for media in (1, 2)]
-        with self.attach(model, self.halves):
-            dropped = self._gradients(model, [collate(samples, "left")])
-        with self.masking(model, self.halves):
-            masked = self._gradients(model, [collate([sample], "left") for sample in samples])
-        assert dropped.keys() == masked.keys()
-        largest = max(gradient.abs().max().item() for gradient in masked.values())
-        for name, wanted in masked.items():
-            scale = max(wanted.abs().max().item(), 1e-3 * largest)  # some (of key biases) are zero but for rounding
-            torch.testing.assert_close(
-                dropped[name] / scale, wanted / scale, atol=1e-3, rtol=0, msg=f"{name}: {{}}".format
-            )
-
-    def _gradients(self, model: Any, batches: list[Inputs]) -> dict[str, Tensor]:
-        """Gradients of the summed loss of the text tokens whose predecessor is text too: a dropped one predicts nothing."""
-        for inputs in batches:
-            labels = inputs["input_ids"].masked_fill(~self.is_text(inputs), -100)
-            labels[:, 1:][self.is_vision(inputs)[:, :-1]] = -100
-            loss = model(**inputs, labels=labels).loss * (labels[:, 1:] != -100).sum()
-            loss.backward()
-        gradients = {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
-        model.zero_grad(set_to_none=True)
-        return gradients
 
     def test_the_adapter_is_found_by_model_type(self) -> None:
         """Its distribution is installed and registers it in the entry-point group `v2drop.adapters`."""

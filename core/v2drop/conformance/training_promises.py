@@ -1,0 +1,68 @@
+"""What v2drop promises of training: gradients, and layers that run again in the backward pass."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
+
+from .samples import Inputs, collate
+from .subject import Subject
+
+
+class TrainingPromises(Subject):
+    """A pass forward and back."""
+
+    def test_gradients_are_those_of_masking(self) -> None:
+        """Each weight's gradient from a ragged batch is what masking gives on its samples, one by one."""
+        model, generator = self.model(), torch.Generator().manual_seed(6)
+        samples = [self.make_sample(generator, media) for media in (1, 2)]
+        with self.attach(model, self.halves):
+            dropped = self._gradients(model, [collate(samples, "left")])
+        with self.masking(model, self.halves):
+            masked = self._gradients(model, [collate([sample], "left") for sample in samples])
+        self._check_equal(dropped, masked)
+
+    def test_checkpointed_layers_give_the_same_gradients(self) -> None:
+        """Layers that run again in the backward pass are shortened as they were in the forward pass.
+
+        So with transformers' checkpointing, and with torch's of single modules, which runs hooks once more.
+        """
+        inputs, plain = self.batch(1, 2, seed=6), copy.deepcopy(self.model()).train()
+        with self.attach(plain, self.halves):
+            wanted = self._gradients(plain, [inputs])
+        by_transformers, by_torch = (copy.deepcopy(self.model()).train() for _ in range(2))
+        by_transformers.gradient_checkpointing_enable()
+        for model in (by_transformers, by_torch):
+            with self.attach(model, self.halves) as run:
+                if model is by_torch:
+                    layers = list(self.adapter().decoder_layers(model))
+                    apply_activation_checkpointing(model, check_fn=layers.__contains__)
+                found = self._gradients(model, [inputs], use_cache=False)
+            assert run.report is not None
+            assert run.report.retained < 1
+            self._check_equal({name.replace("_checkpoint_wrapped_module.", ""): g for name, g in found.items()}, wanted)
+
+    def _gradients(self, model: Any, batches: list[Inputs], **options: Any) -> dict[str, Tensor]:
+        """Gradients of the summed loss of the text tokens whose predecessor is text too: a dropped one predicts nothing."""
+        for inputs in batches:
+            labels = inputs["input_ids"].masked_fill(~self.is_text(inputs), -100)
+            labels[:, 1:][self.is_vision(inputs)[:, :-1]] = -100
+            loss = model(**inputs, labels=labels, **options).loss * (labels[:, 1:] != -100).sum()
+            loss.backward()
+        gradients = {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+        model.zero_grad(set_to_none=True)
+        return gradients
+
+    @staticmethod
+    def _check_equal(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+        assert found.keys() == wanted.keys()
+        largest = max(gradient.abs().max().item() for gradient in wanted.values())
+        for name, gradient in wanted.items():
+            scale = max(gradient.abs().max().item(), 1e-3 * largest)  # some (of key biases) are zero but for rounding
+            torch.testing.assert_close(
+                found[name] / scale, gradient / scale, atol=1e-3, rtol=0, msg=f"{name}: {{}}".format
+            )
