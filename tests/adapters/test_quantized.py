@@ -47,9 +47,9 @@ def test_dropping_equals_masking_with_int8_weights(subject):
     assert_dropping_equals_masking(subject, quantized(subject, Int8WeightOnlyConfig()))
 
 
+@pytest.mark.feature("Quantization", "int8 weights (bitsandbytes)")
 def test_dropping_equals_masking_with_bitsandbytes(subject, tmp_path):
     """8 bits; its 4-bit kernel for CPUs wants layers wider than these."""
-    pytest.importorskip("bitsandbytes")
     subject.model().save_pretrained(tmp_path)
     config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)
     model = AutoModelForImageTextToText.from_pretrained(tmp_path, quantization_config=config, device_map="cpu").eval()
