@@ -17,8 +17,10 @@ from v2drop.conformance import AdapterConformance
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = """# What works, with transformers {version}
 
-Made by `make features` from the outcomes of the tests that ran: each cell is a test. Do not edit.
+Made by `make features` from the outcomes of the tests that ran: each cell is a test. "no" is what the stock model cannot do
+either, "refused" what v2drop refuses, with its message. Do not edit.
 """
+WORKS = "works", None
 
 
 def pytest_addoption(parser):
@@ -50,11 +52,13 @@ class FeatureTable:
             return
         section, name, adapter = told["feature"]
         if report.skipped:
-            outcome = str(report.longrepr[2]).removeprefix("Skipped: ")
+            outcome = "no", str(report.longrepr[2]).removeprefix("Skipped: ")
+        elif report.failed:
+            outcome = "FAILED", None
         else:
-            outcome = told.get("refused", "works") if report.passed else "FAILED"
-        before = self.cells[section, name].get(adapter, "works")
-        self.cells[section, name][adapter] = outcome if before == "works" else before
+            outcome = ("refused", told["refused"]) if "refused" in told else WORKS
+        before = self.cells[section, name].get(adapter, WORKS)
+        self.cells[section, name][adapter] = outcome if before == WORKS else before
 
     @property
     def path(self):
@@ -75,10 +79,8 @@ class FeatureTable:
 
     @staticmethod
     def _cell(outcome, notes):
-        if outcome in (None, "works", "FAILED"):
-            return outcome or ""
-        number = notes.setdefault(outcome, len(notes) + 1)
-        return f"no ({number})"
+        word, note = outcome or ("", None)
+        return word if note is None else f"{word} ({notes.setdefault(note, len(notes) + 1)})"
 
     def pytest_sessionfinish(self, session):
         if self.config.getoption("--feature-table"):

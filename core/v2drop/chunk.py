@@ -61,6 +61,8 @@ class Chunk:
         rows = None
         if self.dropper is not None:
             assert self._past is not None
+            if layer == 0 and self.dropper.drops:
+                check_cache(self._cache)
             before = self._past - self._memory.missing(layer)
             look = partial(LayerLook, self._adapter, module, kwargs, before)  # kwargs are those of the layer, see below
             hidden_states = self.dropper.before_layer(layer, hidden_states, look)
@@ -97,7 +99,6 @@ class Chunk:
         keys = self._memory.keys(layer, self._past, self._length, rows)
         if keys is None:
             return {}
-        check_cache(self._cache)
         attention = self._adapter.attention(self._model)
         before = None if self._past is None else self._past - self._memory.missing(layer)
         mask = kwargs.get("attention_mask")

@@ -94,6 +94,11 @@ class ProgressiveDropper:
         """Whether any sample has a token that may be dropped."""
         return any(self._candidate_counts)
 
+    @property
+    def drops(self) -> bool:
+        """Whether any stage will drop anything."""
+        return any(self.schedule.keep_count(s, n) < n for s in self._stages.values() for n in self._candidate_counts)
+
     def before_layer(self, layer: int, hidden_states: Tensor, look: Callable[[Tensor], Look] | None = None) -> Tensor:
         """Call before each decoder layer, in order, with its input [B, Q, H]; returns what is left of it.
 

@@ -94,7 +94,15 @@ GENERATION = [
         MEMORY,
         "if past < self.vision_end:",
         "if False:",
-        ("tests/adapters/test_bad_input.py::test_a_mistake_is_named_and_leaves_the_model_as_it_was",),
+        (f"{LLAVA}a_cache_cropped_into_a_picture",),
+    ),
+    Mutant(
+        "caches",
+        "sliding windows: are not refused",
+        CHUNK,
+        "check_cache(self._cache)",
+        "pass",
+        (f"{LLAVA}caches_of_sliding_windows",),
     ),
     Mutant(
         "caches",

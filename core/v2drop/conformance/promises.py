@@ -16,6 +16,7 @@ from ..schedule import Schedule
 from .fault_promises import FaultPromises
 from .generation_promises import GREEDY
 from .input_promises import InputPromises
+from .refusal_promises import RefusalPromises
 from .samples import Inputs, collate
 from .training_promises import TrainingPromises
 
@@ -26,7 +27,7 @@ def report_of(run: Attachment) -> DropReport:
     return run.report
 
 
-class AdapterConformance(FaultPromises, InputPromises, TrainingPromises):
+class AdapterConformance(FaultPromises, InputPromises, TrainingPromises, RefusalPromises):
     """What every adapter keeps to.
 
     Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`).

@@ -1,0 +1,69 @@
+"""What dropping cannot go together with: refused by name, before anything is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..errors import CacheError, UsageError, V2DropError
+from .generation_promises import GenerationPromises
+
+Record = Callable[[str, object], None]  # pytest's `record_property`; what it is told stands in the table of features
+
+
+class RefusalPromises(GenerationPromises):
+    """What is refused, each with a message that says what to do instead."""
+
+    @torch.no_grad()
+    def test_a_cache_cropped_into_a_picture(self, record_property: Record) -> None:
+        """What was dropped behind the crop cannot come back."""
+        model, inputs = self.model(), self._prompt_alone()
+        last = int(self.is_vision(inputs)[0].nonzero()[-1])
+
+        def go_on() -> None:
+            cache = model(**inputs, use_cache=True).past_key_values
+            for layer in cache.layers:
+                layer.keys, layer.values = layer.keys[:, :, :last], layer.values[:, :, :last]
+            model(self._turns()[0], past_key_values=cache)
+
+        self._refused(CacheError, go_on, model, record_property)
+
+    @torch.no_grad()
+    def test_samples_added_to_a_filled_cache(self, record_property: Record) -> None:
+        """What was dropped is known of the samples that filled it."""
+        model, inputs = self.model(), self._prompt_alone()
+
+        def go_on() -> None:
+            cache = model(**inputs, use_cache=True).past_key_values
+            model(self._turns()[0].repeat(2, 1), past_key_values=cache)
+
+        self._refused(CacheError, go_on, model, record_property)
+
+    @torch.no_grad()
+    def test_caches_of_sliding_windows(self, record_property: Record) -> None:
+        """They forget old keys, whatever was dropped."""
+        model, layers = self.model(), self.library.cache_utils
+        cache = layers.DynamicCache()
+        cache.layers = [layers.DynamicSlidingWindowLayer(4) for _ in range(self.depth)]
+        call = partial(model, **self._prompt_alone(), past_key_values=cache)
+        self._refused(CacheError, call, model, record_property)
+
+    @torch.no_grad()
+    def test_exporting(self, record_property: Record) -> None:
+        """How many tokens stay depends on the prompt, which an exported graph cannot hold."""
+        model = self.model()
+        export = partial(torch.export.export, model, (), kwargs=self._prompt_alone(), strict=False)
+        self._refused(UsageError, export, model, record_property)
+
+    def _refused(self, kind: type[V2DropError], act: Callable[[], object], model: Any, record: Record) -> None:
+        with self.attach(model, self.halves):
+            try:
+                act()
+            except kind as error:
+                assert "README" in str(error) or "start with a new cache" in str(error), "a message says what to do"
+                record("refused", str(error).replace(type(model).__name__, "model"))
+                return
+        raise AssertionError(f"no {kind.__name__} was raised")
