@@ -112,10 +112,10 @@ class InputPromises(Subject):
         return found
 
 
-def raises(kind: type[V2DropError], act: Callable[[], object]) -> None:
-    """Fail unless this raises an error of that kind."""
+def raises(kind: type[V2DropError], act: Callable[[], object]) -> V2DropError:
+    """The error of that kind that this raises; fail unless it does."""
     try:
         act()
-    except kind:
-        return
+    except kind as error:
+        return error
     raise AssertionError(f"no {kind.__name__} was raised")
