@@ -63,6 +63,11 @@ class Adapter(ABC):
 
     def inner_model(self, model: Any) -> Any:
         """The model without its head, which takes pictures and token ids and returns `last_hidden_state`."""
+        if not hasattr(model, "base_model"):
+            raise UnsupportedModelError(
+                f"{type(model).__name__} has no base_model, as transformers models have: pass the transformers model inside of "
+                f"it, or override {type(self).__name__}.inner_model; see CONTRIBUTING.md"
+            )
         return model.base_model
 
     def decoder_layers(self, model: Any) -> Sequence[nn.Module]:

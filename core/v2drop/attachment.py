@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -97,13 +98,13 @@ class Attachment:
 
     def __init__(self, model: nn.Module, schedule: Schedule, adapter: Adapter, method: Method) -> None:
         self.schedule, self.method = schedule, method
-        self._model, self._adapter = model, adapter
-        self._vision_mask: Tensor | None = None
+        self._name, self._adapter = type(model).__name__, adapter  # not the model: people keep attachments for their reports
+        self._vision_masks: dict[int, Tensor] = {}  # by the thread that assigned it
         self._trace: ChunkTrace | None = None
-        inner, layers = adapter.inner_model(model), adapter.decoder_layers(model)
+        inner, layers = unwrap(adapter.inner_model(model)), adapter.decoder_layers(model)
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
             raise AlreadyAttachedError(
-                f"v2drop is attached to this {type(model).__name__} already: detach() the first attachment, or leave its "
+                f"v2drop is attached to this {self._name} already: detach() the first attachment, or leave its "
                 "with block (a deep copy of an attached model is attached too); see README, 'In Python'"
             )
         self._depth = len(layers)
@@ -132,7 +133,7 @@ class Attachment:
         return self
 
     def __repr__(self) -> str:
-        return f"<{'attached' if self._hooks else 'detached'} {self.schedule!r} on {type(self._model).__name__}>"
+        return f"<{'attached' if self._hooks else 'detached'} {self.schedule!r} on {self._name}>"
 
     def __exit__(self, *exception: object) -> None:
         self.detach()
@@ -156,21 +157,31 @@ class Attachment:
     def vision_mask(self) -> Tensor | None:
         """Assign a bool [B, S] before a call whose vision tokens cannot be found, such as one with `inputs_embeds`.
 
-        It serves that one call. Its rows may be samples before generate() multiplied them for beams.
+        It serves the next call of the thread that assigned it, and that one alone; None takes it back. Its rows may be samples
+        before generate() multiplied them for beams.
         """
-        return self._vision_mask
+        return self._vision_masks.get(get_ident())
 
     @vision_mask.setter
     def vision_mask(self, mask: Tensor | None) -> None:
-        self._vision_mask = mask
+        if mask is None:
+            self._vision_masks.pop(get_ident(), None)
+        else:
+            self._vision_masks[get_ident()] = mask
 
     def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if getattr(module, "_is_replica", False):
+            raise UsageError(
+                f"nn.DataParallel copies an attached {self._name}, whose copies would run with the weights of the first: use "
+                "DistributedDataParallel or device_map; see README, 'Limits'"
+            )
         inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
-        assigned, self._vision_mask = self._vision_mask, None
-        chunk = self._start(inputs, assigned)
+        # get_ident only where one is assigned: a compiled step could not call it
+        assigned = self._vision_masks.pop(get_ident(), None) if self._vision_masks else None
+        chunk = self._start(module, inputs, assigned)
         return None if chunk is None else (args, {**kwargs, _CHUNK: chunk})
 
-    def _start(self, inputs: Mapping[str, Any], assigned: Tensor | None) -> Chunk | None:
+    def _start(self, inner: nn.Module, inputs: Mapping[str, Any], assigned: Tensor | None) -> Chunk | None:
         """The state of a forward call; None where it has nothing to drop and nothing was dropped before."""
         ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), inputs.get("past_key_values")
         given = ids if ids is not None else embeds
@@ -188,24 +199,32 @@ class Attachment:
                 Memory.forget(cache)
             memory = Memory.of(cache).follow(cache, past, batch)
             # a decode step holds none: a placeholder's id in it was emitted by the model
-            dropper = None if step and past else self._start_dropping(inputs, assigned, given.shape[:2], past, media)
+            dropper = None if step and past else self._start_dropping(
+                inner, inputs, assigned, given.shape[:2], past, media
+            )
         if dropper is None and not memory.held:
             return None
-        return Chunk(self._model, self._adapter, dropper, memory, past, length, self._depth)
+        return Chunk(inner, self._adapter, dropper, memory, past, length, self._depth)
 
     def _start_dropping(
-        self, inputs: Mapping[str, Any], assigned: Tensor | None, shape: tuple[int, int], past: int, media: bool
+        self,
+        inner: nn.Module,
+        inputs: Mapping[str, Any],
+        assigned: Tensor | None,
+        shape: tuple[int, int],
+        past: int,
+        media: bool,
     ) -> ProgressiveDropper | None:
         """What drops the vision tokens of a chunk of `shape`, with `media` or not; None where it holds none."""
         if getattr(torch.compiler, "is_exporting", bool)():  # torch 2.6 does not say
             raise UsageError(
-                f"torch.export of an attached {type(self._model).__name__}: how many tokens stay depends on the prompt, which "
+                f"torch.export of an attached {self._name}: how many tokens stay depends on the prompt, which "
                 "an exported graph cannot hold; detach() before exporting; see README, 'Limits'"
             )
-        found = self._adapter.vision_mask(self._model, inputs) if assigned is None else fit_mask(assigned, *shape)
+        found = self._adapter.vision_mask(inner, inputs) if assigned is None else fit_mask(assigned, *shape)
         dropper = None
         if found is not None:
-            real = padding_of(inputs.get("attention_mask"), past, shape[1])
+            real = padding_of(inputs.get("attention_mask"), past, *shape)
             dropper = ProgressiveDropper(self.schedule, found, attention_mask=real, method=self.method)
         if dropper is None or not any(dropper.vision_counts):
             if media:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .masks import seen
+
 
 def queries_and_keys(
     layer: Any, hidden_states: Tensor, rotary: tuple[Tensor, Tensor], rows: Tensor
@@ -65,8 +67,7 @@ def visible_keys(mask: Any, rows: Tensor, before: int, count: int, positions: Te
         torch.arange(before + count, device=rows.device),
     )
     if isinstance(mask, Tensor) and mask.ndim == 4:
-        seen = mask.expand(rows.shape[0], -1, -1, -1)[samples, 0, rows][..., : before + count].to(rows.device)
-        return seen if seen.dtype == torch.bool else seen > torch.finfo(seen.dtype).min / 2
+        return seen(mask.expand(rows.shape[0], -1, -1, -1)[samples, 0, rows][..., : before + count].to(rows.device))
     if mask is not None and not isinstance(mask, Tensor):
         return mask.mask_mod(samples[..., None], torch.zeros_like(samples[..., None]), rows[..., None], keys)
     causal = keys <= rows[..., None] + before

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .errors import VisionMaskError
+from .masks import seen
 
 
 def has_media(media: Any) -> bool:
@@ -29,17 +31,18 @@ def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
     return mask.repeat_interleave(batch // mask.shape[0], dim=0)
 
 
-def padding_of(attention_mask: Any, past: int, length: int) -> Tensor | None:
-    """The chunk's columns of a padding mask [B, past + S], or of what `generate` makes of one for a static cache.
+def padding_of(attention_mask: Any, past: int, batch: int, length: int) -> Tensor | None:
+    """Where a chunk's columns are no padding, bool [batch, length]; None where there is no mask to tell it.
 
-    That is a mask [B, 1, S, K], bool or additive, alone or by kind of layer; what no row sees is padding. (The last row
-    alone does not tell: in packed sequences it sees its own.) None where there is no mask to tell padding.
+    A padding mask [B or 1, K] runs over the cache's positions from its start, as stock models read it: it may go on behind the
+    chunk, and columns that it does not reach are padding. Of what `generate` makes of one for a static cache, and of masks of one's
+    own, [B or 1, heads or 1, S, K], alone or by kind of layer, what no row sees is padding. (The last row alone does not tell: in
+    packed sequences it sees its own.)
     """
     if isinstance(attention_mask, dict):
         attention_mask = next(iter(attention_mask.values()), None)
-    if not isinstance(attention_mask, Tensor):
+    if not isinstance(attention_mask, Tensor) or attention_mask.ndim not in (2, 4):
         return None
-    if attention_mask.ndim == 2:
-        return attention_mask[:, -length:]
-    seen = attention_mask[:, 0, :, past : past + length]
-    return (seen if seen.dtype == torch.bool else seen == 0).any(1)
+    real = attention_mask if attention_mask.ndim == 2 else seen(attention_mask).any(dim=1).any(dim=1)
+    real = F.pad(real, (0, max(0, past + length - real.shape[1])))
+    return real[:, past : past + length].bool().expand(batch, -1)

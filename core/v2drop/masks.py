@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .rows import Rows
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
+
+
+HIDDEN = -1e4  # what additive masks hide is at or below it; what they only weigh less is above
+
+
+def seen(mask: Tensor) -> Tensor:
+    """Where a mask, bool or additive float of any shape, lets queries see keys: bool of that shape."""
+    return mask > HIDDEN if mask.is_floating_point() else mask.bool()
 
 
 def shorten_mask(
@@ -50,7 +59,9 @@ def shorten_mask(
         own = Rows.every(0, length, keys.index) if queries is None else queries
         mask = keys.index[:, None, None, :] <= (own.index + past)[:, None, :, None]
     elif mask.ndim == 2:
-        short = keys.gather(mask)
+        # positions that it does not reach yet are hidden, as in stock models: a static cache's columns run on behind it
+        reached = Rows(keys.index.clamp(max=mask.shape[1]), None)
+        short = reached.gather(F.pad(mask, (0, 1)))
         return short if keys.valid is None else short * keys.valid.to(short.device, short.dtype)
     else:
         mask = _select(mask if queries is None else _select(mask, queries.index, 2), keys.index, 3)

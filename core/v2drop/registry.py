@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from .adapter import Adapter
 from .errors import UnsupportedModelError
@@ -47,11 +48,15 @@ def get_adapter(model: Any) -> Adapter:
 
 
 def unwrap(model: Any) -> Any:
-    """The transformers model inside the wrappers that carry its forward calls: torch.compile and PEFT."""
+    """The transformers model inside the wrappers that carry its forward calls: torch.compile, PEFT, and data parallel."""
     while True:
         if hasattr(model, "_orig_mod"):
             model = model._orig_mod
         elif hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
             model = model.get_base_model()
+        elif hasattr(getattr(model, "base_model", None), "peft_config"):  # PEFT's mixed models
+            model = model.base_model.model
+        elif isinstance(model, (DistributedDataParallel, DataParallel)):
+            model = model.module
         else:
             return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -254,6 +255,22 @@ def test_assigned_vision_mask_serves_one_call(model):
         first = run.report
         model(inputs_embeds=merged)
         assert run.report.to_dict() == first.to_dict()
+
+
+@torch.no_grad()
+def test_an_assigned_vision_mask_serves_the_thread_that_assigned_it(model):
+    mine, inputs = inputs_for(2, 1), inputs_for(1, seed=1)
+    with v2drop.attach(model, HALVES) as run:
+        model(**inputs)
+        wanted = run.report.to_dict()
+        run.vision_mask = mine["input_ids"] == IMAGE
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(model, **inputs).result()
+        assert run.report.to_dict() == wanted
+        assert run.vision_mask is not None
+        run.vision_mask = None
+        model(**inputs)
+        assert run.report.to_dict() == wanted
 
 
 def test_pictures_without_vision_tokens_are_an_error(model):

@@ -80,8 +80,24 @@ def test_padding_is_what_no_row_sees():
     packed = torch.block_diag(torch.ones(2, 2), torch.ones(3, 3)).bool().tril()
     padded = torch.nn.functional.pad(packed, (1, 0, 1, 0))[None, None]
     real = [[False, True, True, True, True, True]]
-    assert padding_of(padded, 0, 6).tolist() == real
-    assert padding_of(torch.zeros(1, 1, 6, 6).masked_fill(~padded, -1e9), 0, 6).tolist() == real
-    assert padding_of({"full_attention": padded}, 0, 6).tolist() == real
-    assert padding_of(torch.tensor([[1, 1, 0, 1, 1]]), 2, 3).tolist() == [[0, 1, 1]]
-    assert padding_of(None, 0, 6) is None
+    additive = torch.zeros(1, 1, 6, 6).masked_fill(~padded, -1e9)
+    for mask in (padded, additive, {"full_attention": padded}):
+        assert padding_of(mask, 0, 1, 6).tolist() == real
+    assert padding_of(None, 0, 1, 6) is None
+    assert padding_of(padded[0], 0, 1, 6) is None  # the stock model says what is wrong with it
+
+
+def test_what_weighs_less_is_no_padding():
+    """So with additive masks that hide nothing, and with heads that hide different things."""
+    softer = torch.full((1, 1, 2, 2), -0.5)
+    assert padding_of(softer, 0, 1, 2).tolist() == [[True, True]]
+    by_head = torch.stack([torch.tensor([[1, 0], [1, 0]]), torch.tensor([[0, 1], [0, 1]])])[None].bool()
+    assert padding_of(by_head, 0, 1, 2).tolist() == [[True, True]]
+
+
+def test_a_padding_mask_runs_over_positions_from_the_cache_s_start():
+    mask = torch.tensor([[1, 1, 0, 1, 1]])
+    assert padding_of(mask, 2, 1, 3).tolist() == [[False, True, True]]
+    assert padding_of(mask, 0, 1, 3).tolist() == [[True, True, False]]  # longer than the chunk: of a static cache
+    assert padding_of(mask, 4, 1, 2).tolist() == [[True, False]]  # shorter: stock models hide what it does not reach
+    assert padding_of(mask, 0, 2, 5).tolist() == [[True, True, False, True, True]] * 2

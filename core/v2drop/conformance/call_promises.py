@@ -11,6 +11,7 @@ from unittest import SkipTest
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..errors import VisionMaskError
 from .cases import generate, random_case
@@ -52,6 +53,35 @@ class CallPromises(GenerationPromises):
         """`position_ids` that are passed are followed: twice as far apart, dropping still equals masking."""
         model, inputs = self.model(), self.batch(1, 2)
         self._equals_masking(model, {**inputs, "position_ids": 2 * self._positions(inputs)})
+
+    @torch.no_grad()
+    def test_a_mask_may_go_on_behind_the_prompt(self) -> None:
+        """As it does for a cache allocated once: the same tokens kept, the same logits, as with the prompt's part of it."""
+        model, inputs = self.model(), self.batch(1, 2, padding_side="right")
+        longer = {**inputs, "attention_mask": F.pad(inputs["attention_mask"], (0, 3))}
+        try:
+            model(**longer)
+        except IndexError:
+            self.skip_unless_stock(False, "takes no mask that is longer than the prompt")
+        found = []
+        with self.attach(model, self.halves) as run:
+            for each in (inputs, longer):
+                found.append(model(**each).logits[self.is_text(inputs)])
+                assert run.report is not None
+                found.append(torch.cat([torch.cat(rows) for rows in run.report.kept.values()]))
+        torch.testing.assert_close(found[2:], found[:2])
+
+    @torch.no_grad()
+    def test_additive_masks_hide_only_what_they_hide(self) -> None:
+        """A mask of one's own that weighs all keys less, each by as much, changes nothing."""
+        model, inputs = self.model(), self._prompt_alone()
+        given = {**inputs, "position_ids": self._positions(inputs)}
+        hidden = torch.full((1, 1, *2 * inputs["input_ids"].shape[1:]), torch.finfo(torch.float32).min).triu(1)
+        with self.attach(model, self.halves):
+            found = [
+                model(**given, attention_mask=hidden + weight).logits[~self.is_vision(inputs)] for weight in (0, -0.5)
+            ]
+        torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
 
     @torch.no_grad()
     def test_truth_of_packed_sequences(self) -> None:
@@ -123,6 +153,24 @@ class CallPromises(GenerationPromises):
     def test_flash_attentions_contract_holds(self) -> None:
         """With a stand-in for flash attention: masks of real keys or None, queries the last of the keys; over turns."""
         self._gives_what_sdpa_gives(self._flash_model())
+
+    @torch.no_grad()
+    def test_flash_attention_over_a_static_cache(self) -> None:
+        """So with that stand-in: what a growing cache gives, whether steps are compiled or not."""
+        model, inputs = self._flash_model(), self.ending_in_text(1, 0, 2)
+        ways: list[dict[str, Any]] = [{}, {"cache_implementation": "static"}, self._compiled_by("eager")]
+
+        def logits() -> list[Tensor]:
+            options = {**GREEDY, "return_dict_in_generate": True, "output_logits": True}
+            return [torch.stack(model.generate(**inputs, **options, **way).logits) for way in ways]
+
+        stock = logits()
+        same = all(torch.allclose(stock[0], each, atol=1e-4) for each in stock)
+        self.skip_unless_stock(same, "answers differently over static caches")
+        with self.attach(model, self.halves):
+            growing, *others = logits()
+        for each in others:
+            torch.testing.assert_close(each, growing, atol=1e-4, rtol=1e-4)
 
     @torch.no_grad()
     def test_flex_attention_gives_what_sdpa_gives(self) -> None:

@@ -20,10 +20,12 @@ def flash_stand_in(
     """Attention [B, Q, heads, D] of query [B, heads, Q, D] over key and value [B, key heads, K, D].
 
     As transformers calls flash attention: the mask is [B, K], of real keys, or None; queries are the last of the keys,
-    each sees those up to its own. Without a mask, position ids of a batch of 1 that do not run on tell packed sequences,
+    each sees those up to its own; keys behind the mask's end, of a static cache, are left out. Without a mask, position ids of a batch of 1 that do not run on tell packed sequences,
     each of which starts at the lowest.
     """
     assert attention_mask is None or attention_mask.ndim == 2, "flash attention takes no mask of queries and keys"
+    if attention_mask is not None:
+        key, value = (part[:, :, : attention_mask.shape[1]] for part in (key, value))
     queries, keys = query.shape[2], key.shape[2]
     visible = torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)[None]
     positions = kwargs.get("position_ids")
@@ -33,7 +35,8 @@ def flash_stand_in(
         assert queries == keys, "packed sequences and a filled cache"
         sequence = (positions == positions.min()).cumsum(1)
         visible = visible & (sequence[:, :, None] == sequence[:, None, :])
-    visible = visible | torch.eye(queries, keys, dtype=torch.bool).roll(keys - queries, dims=1)
+    itself = torch.eye(queries, keys, dtype=torch.bool).roll(keys - queries, dims=1)
+    visible = visible | (itself & ~visible.any(-1, keepdim=True))  # rows of padding, which flash attention leaves out
     groups = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))
     weights = (query @ key.transpose(2, 3) * scaling).masked_fill(~visible[:, None], -torch.inf).softmax(-1)

@@ -91,10 +91,7 @@ class GenerationPromises(TruthPromises):
             graphs.append(graph)
             return graph.forward
 
-        settings = self.library.CompileConfig(backend=count, mode=None)
-        settings._compile_all_devices = True  # on CPUs it is off
-        compiled = {"cache_implementation": "static", "compile_config": settings}
-        made = []
+        compiled, made = self._compiled_by(count), []
         for attached in (False, True, False):
             with self.attach(model, self.halves) if attached else nullcontext():
                 wanted = model.generate(**inputs, **GREEDY)
@@ -102,6 +99,12 @@ class GenerationPromises(TruthPromises):
                 assert torch.equal(model.generate(**inputs, **GREEDY, **compiled), wanted)
             made.append(len(graphs))
         assert made[0] == made[1], f"{made[1]} graphs were compiled, for the stock model {made[0]}"
+
+    def _compiled_by(self, backend: Any) -> dict[str, Any]:
+        """Options of `generate`: steps compiled over a static cache."""
+        settings = self.library.CompileConfig(backend=backend, mode=None)
+        settings._compile_all_devices = True  # on CPUs it is off
+        return {"cache_implementation": "static", "compile_config": settings}
 
     @torch.no_grad()
     def test_streamed_tokens_are_those_that_are_returned(self) -> None:
