@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from threading import get_ident
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .adapter import Adapter
-from .caches import filled, static_length
-from .chunk import Chunk
-from .dropper import ProgressiveDropper
-from .errors import AlreadyAttachedError, ScheduleError, UnsupportedModelError, UsageError, VisionMaskError
-from .inputs import fit_mask, has_media, padding_of
-from .memory import Memory
+from .chunk_maker import ChunkMaker
+from .errors import AlreadyAttachedError, ScheduleError, UnsupportedModelError, UsageError
 from .methods import Method, make_method
 from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
@@ -98,7 +93,7 @@ class Attachment:
 
     def __init__(self, model: nn.Module, schedule: Schedule, adapter: Adapter, method: Method) -> None:
         self.schedule, self.method = schedule, method
-        self._name, self._adapter = type(model).__name__, adapter  # not the model: people keep attachments for their reports
+        self._name = type(model).__name__  # not the model: people keep attachments for their reports
         self._vision_masks: dict[int, Tensor] = {}  # by the thread that assigned it
         self._trace: ChunkTrace | None = None
         inner, layers = unwrap(adapter.inner_model(model)), adapter.decoder_layers(model)
@@ -107,7 +102,7 @@ class Attachment:
                 f"v2drop is attached to this {self._name} already: detach() the first attachment, or leave its "
                 "with block (a deep copy of an attached model is attached too); see README, 'In Python'"
             )
-        self._depth = len(layers)
+        self._chunks = ChunkMaker(schedule, adapter, method, len(layers))
         self._dimensions = adapter.dimensions(model)
         self._arguments = list(inspect.signature(inner.forward).parameters)
         self._hooks: list[RemovableHandle] = []
@@ -178,62 +173,8 @@ class Attachment:
         inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
         # get_ident only where one is assigned: a compiled step could not call it
         assigned = self._vision_masks.pop(get_ident(), None) if self._vision_masks else None
-        chunk = self._start(module, inputs, assigned)
+        chunk = self._chunks.make(module, inputs, assigned)
         return None if chunk is None else (args, {**kwargs, _CHUNK: chunk})
-
-    def _start(self, inner: nn.Module, inputs: Mapping[str, Any], assigned: Tensor | None) -> Chunk | None:
-        """The state of a forward call; None where it has nothing to drop and nothing was dropped before."""
-        ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), inputs.get("past_key_values")
-        given = ids if ids is not None else embeds
-        if given is None:
-            return None  # the stock model says what is missing
-        batch, length = given.shape[:2]
-        media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
-        step = length == 1 and not media and assigned is None
-        if step and torch.compiler.is_compiling() and static_length(cache) is not None:
-            # asking how far the cache is filled would break the graph; such a cache cannot be cropped
-            past, dropper, memory = None, None, Memory.of(cache)
-        else:
-            past = filled(cache, inputs.get("cache_position"))
-            if not past:
-                Memory.forget(cache)
-            memory = Memory.of(cache).follow(cache, past, batch)
-            # a decode step holds none: a placeholder's id in it was emitted by the model
-            dropper = None if step and past else self._start_dropping(
-                inner, inputs, assigned, given.shape[:2], past, media
-            )
-        if dropper is None and not memory.held:
-            return None
-        return Chunk(inner, self._adapter, dropper, memory, past, length, self._depth)
-
-    def _start_dropping(
-        self,
-        inner: nn.Module,
-        inputs: Mapping[str, Any],
-        assigned: Tensor | None,
-        shape: tuple[int, int],
-        past: int,
-        media: bool,
-    ) -> ProgressiveDropper | None:
-        """What drops the vision tokens of a chunk of `shape`, with `media` or not; None where it holds none."""
-        if getattr(torch.compiler, "is_exporting", bool)():  # torch 2.6 does not say
-            raise UsageError(
-                f"torch.export of an attached {self._name}: how many tokens stay depends on the prompt, which "
-                "an exported graph cannot hold; detach() before exporting; see README, 'Limits'"
-            )
-        found = self._adapter.vision_mask(inner, inputs) if assigned is None else fit_mask(assigned, *shape)
-        dropper = None
-        if found is not None:
-            real = padding_of(inputs.get("attention_mask"), past, *shape)
-            dropper = ProgressiveDropper(self.schedule, found, attention_mask=real, method=self.method)
-        if dropper is None or not any(dropper.vision_counts):
-            if media:
-                raise VisionMaskError(
-                    "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
-                    "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
-                )
-            return None
-        return dropper
 
     def _after_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         chunk = kwargs.get(_CHUNK)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -34,10 +33,10 @@ def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
 def padding_of(attention_mask: Any, past: int, batch: int, length: int) -> Tensor | None:
     """Where a chunk's columns are no padding, bool [batch, length]; None where there is no mask to tell it.
 
-    A padding mask [B or 1, K] runs over the cache's positions from its start, as stock models read it: it may go on behind the
-    chunk, and columns that it does not reach are padding. Of what `generate` makes of one for a static cache, and of masks of one's
-    own, [B or 1, heads or 1, S, K], alone or by kind of layer, what no row sees is padding. (The last row alone does not tell: in
-    packed sequences it sees its own.)
+    A padding mask [B or 1, K] runs over the cache's positions from its start, as stock models read it: it may go on behind
+    the chunk, and columns that it does not reach are padding. In a mask [B or 1, heads or 1, S, K], one's own or what
+    `generate` makes for a static cache, alone or by kind of layer, what no row sees is padding. (The last row alone does not
+    tell: in packed sequences it sees its own.)
     """
     if isinstance(attention_mask, dict):
         attention_mask = next(iter(attention_mask.values()), None)

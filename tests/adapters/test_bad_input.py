@@ -127,7 +127,7 @@ CALLS = {
     ),
     "exporting": (
         lambda run, call: torch.export.export(call.model, (), kwargs=call.inputs, strict=False),
-        v2drop.UsageError, "torch.export of an attached LlavaForConditionalGeneration",
+        v2drop.UsageError, "torch.export of an attached model",
     ),
     "half a picture": (
         lambda run, call: LlavaAdapter().layout(call.model, {"input_ids": torch.full((1, 15), IMAGE)}),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .method import CONTRACT, LLAVA
 from .mutant import Mutant
 
-ATTACHMENT, CHUNK, MASKS, MEMORY = (f"core/v2drop/{name}.py" for name in ("attachment", "chunk", "masks", "memory"))
+NAMES = ("attachment", "chunk", "chunk_maker", "masks", "memory")
+ATTACHMENT, CHUNK, CHUNK_MAKER, MASKS, MEMORY = (f"core/v2drop/{name}.py" for name in NAMES)
 
 GENERATION = [
     Mutant(
@@ -35,9 +36,9 @@ GENERATION = [
     Mutant(
         "decoding modes",
         "a placeholder that the model emits is a vision token",
-        ATTACHMENT,
-        "None if step and past else self._start_dropping(",
-        "self._start_dropping(",
+        CHUNK_MAKER,
+        "None if step and past else self._dropper(",
+        "self._dropper(",
         (f"{CONTRACT}an_emitted_placeholder_is_no_vision_token",),
     ),
     Mutant(
@@ -115,7 +116,7 @@ GENERATION = [
     Mutant(
         "caches",
         "reset: an emptied cache is remembered",
-        ATTACHMENT,
+        CHUNK_MAKER,
         "Memory.forget(cache)",
         "pass",
         (f"{CONTRACT}a_cache_that_was_reset_starts_afresh",),
@@ -141,7 +142,7 @@ GENERATION = [
     Mutant(
         "compile",
         "a compiled step asks how full the cache is",
-        ATTACHMENT,
+        CHUNK_MAKER,
         "if step and torch.compiler.is_compiling() and static_length(cache) is not None:",
         "if False:",
         (f"{LLAVA}a_compiled_step_serves_every_step",),
@@ -196,6 +197,14 @@ GENERATION = [
         "return short if keys.valid is None else short * keys.valid.to(short.device, short.dtype)",
         "return short",
         (f"{LLAVA}flash_attentions_contract_holds",),
+    ),
+    Mutant(
+        "attention",
+        "flash: a mask that ends before a static cache does is read on",
+        MASKS,
+        "keys.index.clamp(max=mask.shape[1])",
+        "keys.index.clamp(max=mask.shape[1] - 1)",
+        (f"{LLAVA}flash_attention_over_a_static_cache",),
     ),
     Mutant(
         "attention",

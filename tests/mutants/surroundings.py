@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .generation import ATTACHMENT, CHUNK, MEMORY
+from .generation import ATTACHMENT, CHUNK, MASKS, MEMORY
 from .method import CONTRACT, LLAVA
 from .mutant import Mutant
 
@@ -48,8 +48,8 @@ SURROUNDINGS = [
         "inputs",
         "embeddings: marks serve the next call too",
         ATTACHMENT,
-        "assigned, self._vision_mask = self._vision_mask, None",
-        "assigned = self._vision_mask",
+        "self._vision_masks.pop(get_ident(), None)",
+        "self._vision_masks.get(get_ident())",
         (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
     ),
     Mutant(
@@ -72,9 +72,25 @@ SURROUNDINGS = [
         "inputs",
         "packed: other sequences are padding",
         "core/v2drop/inputs.py",
-        "return (seen if seen.dtype == torch.bool else seen == 0).any(1)",
-        "return (seen if seen.dtype == torch.bool else seen == 0)[:, -1]",
+        "seen(attention_mask).any(dim=1).any(dim=1)",
+        "seen(attention_mask)[:, 0, -1]",
         ("tests/core/test_masks.py::test_padding_is_what_no_row_sees",),
+    ),
+    Mutant(
+        "inputs",
+        "longer masks: are read from their end",
+        "core/v2drop/inputs.py",
+        "return real[:, past : past + length]",
+        "return real[:, -length:]",
+        (f"{LLAVA}a_mask_may_go_on_behind_the_prompt",),
+    ),
+    Mutant(
+        "inputs",
+        "additive masks: what weighs less is padding",
+        MASKS,
+        "return mask > HIDDEN if",
+        "return mask == 0 if",
+        (f"{LLAVA}additive_masks_hide_only_what_they_hide",),
     ),
     Mutant(
         "inputs",
@@ -107,6 +123,22 @@ SURROUNDINGS = [
         'if hasattr(model, "_orig_mod"):',
         "if False:",
         (f"{WRAPPED}[llava-compiled]",),
+    ),
+    Mutant(
+        "wrappers",
+        "a compiled inner model's wrapper is hooked",
+        ATTACHMENT,
+        "unwrap(adapter.inner_model(model))",
+        "adapter.inner_model(model)",
+        (f"{WRAPPED}[llava-compiled_inside]",),
+    ),
+    Mutant(
+        "wrappers",
+        "replicas of data parallel run with the first one's weights",
+        ATTACHMENT,
+        'if getattr(module, "_is_replica", False):',
+        "if False:",
+        ("tests/adapters/test_wrappers.py::test_replicas_are_refused[llava]",),
     ),
     Mutant(
         "placement",
@@ -169,8 +201,8 @@ SURROUNDINGS = [
         "faults",
         "out of memory: a call that failed is kept",
         ATTACHMENT,
-        "chunk = self._start(inputs, assigned)",
-        "chunk = self._start(inputs, assigned)\n        vars(self).setdefault('calls', []).append(chunk)",
+        "chunk = self._chunks.make(module, inputs, assigned)",
+        "chunk = self._chunks.make(module, inputs, assigned)\n        vars(self).setdefault('calls', []).append(chunk)",
         (f"{LLAVA}a_call_that_fails_anywhere_leaves_nothing",),
     ),
     Mutant(

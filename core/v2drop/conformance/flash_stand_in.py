@@ -20,8 +20,8 @@ def flash_stand_in(
     """Attention [B, Q, heads, D] of query [B, heads, Q, D] over key and value [B, key heads, K, D].
 
     As transformers calls flash attention: the mask is [B, K], of real keys, or None; queries are the last of the keys,
-    each sees those up to its own; keys behind the mask's end, of a static cache, are left out. Without a mask, position ids of a batch of 1 that do not run on tell packed sequences,
-    each of which starts at the lowest.
+    each sees those up to its own; keys behind the mask's end, of a static cache, are left out. Without a mask, position
+    ids of a batch of 1 that do not run on tell packed sequences, each of which starts at the lowest.
     """
     assert attention_mask is None or attention_mask.ndim == 2, "flash attention takes no mask of queries and keys"
     if attention_mask is not None:

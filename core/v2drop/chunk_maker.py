@@ -1,0 +1,97 @@
+"""What a forward call begins with: how far its cache is filled, what is remembered of it, and what is to be dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .adapter import Adapter
+from .caches import filled, static_length
+from .chunk import Chunk
+from .dropper import ProgressiveDropper
+from .errors import UsageError, VisionMaskError
+from .inputs import fit_mask, has_media, padding_of
+from .memory import Memory
+from .methods import Method
+from .schedule import Schedule
+
+
+class ChunkMaker:
+    """Makes the state of each forward call, of what an attachment is told once.
+
+    Args:
+        schedule: the stages.
+        adapter: what knows the model's insides.
+        method: what scores tokens.
+        num_layers: decoder layers of the model.
+    """
+
+    def __init__(self, schedule: Schedule, adapter: Adapter, method: Method, num_layers: int) -> None:
+        self._schedule, self._adapter, self._method, self._num_layers = schedule, adapter, method, num_layers
+
+    def make(self, inner: nn.Module, inputs: Mapping[str, Any], assigned: Tensor | None) -> Chunk | None:
+        """The state of a forward call; None where it has nothing to drop and nothing was dropped before.
+
+        Args:
+            inner: the inner model, whose call it is. It is not kept: code that torch.compile makes of a call must not find a
+                module in two places.
+            inputs: the arguments of the call by name.
+            assigned: the vision mask that the caller assigned for it.
+
+        Raises:
+            VisionMaskError: media without vision tokens, or a vision mask that does not fit.
+            CacheError: the cache is not what it was.
+            UsageError: the call is exported.
+        """
+        ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), inputs.get("past_key_values")
+        given = ids if ids is not None else embeds
+        if given is None:
+            return None  # the stock model says what is missing
+        batch, length = given.shape[:2]
+        media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
+        step = length == 1 and not media and assigned is None
+        if step and torch.compiler.is_compiling() and static_length(cache) is not None:
+            # asking how far the cache is filled would break the graph; such a cache cannot be cropped
+            past, dropper, memory = None, None, Memory.of(cache)
+        else:
+            past = filled(cache, inputs.get("cache_position"))
+            if not past:
+                Memory.forget(cache)
+            memory = Memory.of(cache).follow(cache, past, batch)
+            # a decode step holds none: a placeholder's id in it was emitted by the model
+            dropper = None if step and past else self._dropper(inner, inputs, assigned, given.shape[:2], past, media)
+        if dropper is None and not memory.held:
+            return None
+        return Chunk(inner, self._adapter, dropper, memory, past, length, self._num_layers)
+
+    def _dropper(
+        self,
+        inner: nn.Module,
+        inputs: Mapping[str, Any],
+        assigned: Tensor | None,
+        shape: tuple[int, int],
+        past: int,
+        media: bool,
+    ) -> ProgressiveDropper | None:
+        """What drops the vision tokens of a chunk of `shape`, with `media` or not; None where it holds none."""
+        if getattr(torch.compiler, "is_exporting", bool)():  # torch 2.6 does not say
+            raise UsageError(
+                "torch.export of an attached model: how many tokens stay depends on the prompt, which an "
+                "exported graph cannot hold; detach() before exporting; see README, 'Limits'"
+            )
+        found = self._adapter.vision_mask(inner, inputs) if assigned is None else fit_mask(assigned, *shape)
+        dropper = None
+        if found is not None:
+            real = padding_of(inputs.get("attention_mask"), past, *shape)
+            dropper = ProgressiveDropper(self._schedule, found, attention_mask=real, method=self._method)
+        if dropper is None or not any(dropper.vision_counts):
+            if media:
+                raise VisionMaskError(
+                    "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
+                    "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
+                )
+            return None
+        return dropper
