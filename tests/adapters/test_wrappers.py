@@ -78,6 +78,21 @@ def test_a_wrapped_model_drops_as_the_bare_one(subject, wrap, tmp_path):
         assert torch.equal(wrapped.generate(**inputs, **GREEDY), tokens)
 
 
+@torch.no_grad()
+def test_prompts_that_were_learnt_are_text(subject):
+    """They stand in front of the prompt, whose vision tokens are found behind them."""
+    model, inputs = copy.deepcopy(subject.model()), subject.ending_in_text(1, 2)
+    with v2drop.attach(model, subject.halves) as run:
+        model(**inputs)
+        vision = run.report.vision_tokens
+    prompted = peft.get_peft_model(model, peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)).eval()
+    with v2drop.attach(prompted, subject.halves) as run:
+        logits = prompted(**inputs).logits
+    assert run.report.vision_tokens == vision
+    assert run.report.retained < 1
+    assert logits.shape[1] == inputs["input_ids"].shape[1] + 2
+
+
 @pytest.fixture
 def one_process(tmp_path):
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)

@@ -77,8 +77,8 @@ GENERATION = [
         "caches",
         "turns: new pictures forget what older ones lost",
         MEMORY,
-        "layers = sorted({*self.held, *kept})",
-        "layers = sorted(kept)",
+        "for layer in sorted({*self.held, *kept})",
+        "for layer in sorted(kept)",
         ("tests/core/test_memory.py::test_a_stage_unknown_to_the_earlier_chunk_starts_from_what_its_layer_holds",),
     ),
     Mutant(

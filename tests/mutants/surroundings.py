@@ -48,8 +48,8 @@ SURROUNDINGS = [
         "inputs",
         "embeddings: marks serve the next call too",
         ATTACHMENT,
-        "self._vision_masks.pop(get_ident(), None)",
-        "self._vision_masks.get(get_ident())",
+        "assigned = self._vision_masks.pop(get_ident(), None)",
+        "assigned = self._vision_masks.get(get_ident())",
         (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
     ),
     Mutant(
@@ -110,11 +110,19 @@ SURROUNDINGS = [
     ),
     Mutant(
         "wrappers",
-        "the model inside of PEFT is not found",
+        "the model inside of PEFT's prompt learning is not found",
         "core/v2drop/registry.py",
         'elif hasattr(model, "peft_config") and hasattr(model, "get_base_model"):',
         "elif False:",
-        (f"{WRAPPED}[llava-adapted]",),
+        ("tests/adapters/test_wrappers.py::test_prompts_that_were_learnt_are_text[llava]",),
+    ),
+    Mutant(
+        "wrappers",
+        "the model inside of PEFT's mixed models is not found",
+        "core/v2drop/registry.py",
+        'elif hasattr(getattr(model, "base_model", None), "peft_config"):',
+        "elif False:",
+        (f"{WRAPPED}[llava-mixed]",),
     ),
     Mutant(
         "wrappers",
@@ -122,7 +130,7 @@ SURROUNDINGS = [
         "core/v2drop/registry.py",
         'if hasattr(model, "_orig_mod"):',
         "if False:",
-        (f"{WRAPPED}[llava-compiled]",),
+        (f"{WRAPPED}[llava-compiled_inside]",),
     ),
     Mutant(
         "wrappers",
