@@ -42,6 +42,7 @@ def padding_of(attention_mask: Any, past: int, batch: int, length: int) -> Tenso
         attention_mask = next(iter(attention_mask.values()), None)
     if not isinstance(attention_mask, Tensor) or attention_mask.ndim not in (2, 4):
         return None
-    real = attention_mask if attention_mask.ndim == 2 else seen(attention_mask).any(dim=1).any(dim=1)
-    real = F.pad(real, (0, max(0, past + length - real.shape[1])))
-    return real[:, past : past + length].bool().expand(batch, -1)
+    real = attention_mask[..., past : past + length]
+    if real.ndim == 4:
+        real = seen(real).any(dim=1).any(dim=1)
+    return F.pad(real, (0, length - real.shape[1])).bool().expand(batch, -1)
