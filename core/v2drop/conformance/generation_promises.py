@@ -102,6 +102,7 @@ class GenerationPromises(TruthPromises):
 
     def _compiled_by(self, backend: Any) -> dict[str, Any]:
         """Options of `generate`: steps compiled over a static cache."""
+        torch.compiler.reset()  # of one function torch compiles eight variants and no more, those of other tests among them
         settings = self.library.CompileConfig(backend=backend, mode=None)
         settings._compile_all_devices = True  # on CPUs it is off
         return {"cache_implementation": "static", "compile_config": settings}
