@@ -6,6 +6,7 @@ Rounds are interleaved, each ratio is taken within a round, and the median is pr
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Annotated, Any
@@ -48,6 +49,9 @@ TARGETS = {  # ratio: (bound, "at most" or "at least", what it says)
 @torch.inference_mode()
 def main(
     rounds: Annotated[int, typer.Option(help="Interleaved rounds of each comparison, at least 15.")] = 24,
+    only: Annotated[
+        str, typer.Option(help="One comparison, such as 'decode'; its ratios are printed and not written.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON and nothing else.")] = False,
 ) -> None:
     """Measure, print ratios beside their targets, and write benchmarks/results.json."""
@@ -58,33 +62,47 @@ def main(
         return track(range(rounds), what, console=console)
 
     model = build_model()
-    groups = [
-        prefill.single(model, counted("prefill")),
-        decode.single(model, counted("decode")),
-        prefill.ragged(model, counted("prefill, batch 8")),
-        decode.padded(model, counted("decode, batch 8")),
-        decode.compiled(counted("compiled decode")),
-    ]
+    comparisons = {
+        "prefill": partial(prefill.single, model),
+        "decode": partial(decode.single, model),
+        "prefill, batch 8": partial(prefill.ragged, model),
+        "decode, batch 8": partial(decode.padded, model),
+        "compiled decode": decode.compiled,
+    }
+    if only and only not in comparisons:
+        raise typer.BadParameter(f"--only {only!r}: there are {', '.join(comparisons)}")
+    groups = [compare(counted(name)) for name, compare in comparisons.items() if only in ("", name)]
+    if only:
+        typer.echo(json.dumps(ratios_of(groups), indent=1))
+        return
     console.print("1,000 generations ...")
     results: dict[str, Any] = {
-        "ratios": {},
+        "ratios": ratios_of(groups),
         "milliseconds": {name: 1e3 * median(times[name] for times in group) for group in groups for name in group[0]},
         "kv_bytes": prefill.kv_bytes(model),
         "resident_bytes": memory.measure(),
         "rounds": rounds,
         "versions": versions(),
     }
-    for name, (bound, sense, _) in TARGETS.items():
-        above, below = name.split(" / ")
-        values = [times[above] / times[below] for group in groups if above in group[0] for times in group]
-        low, middle, high = quantiles(values, n=4)
-        met = None if bound is None else bool(middle <= bound if sense == "at most" else middle >= bound)
-        results["ratios"][name] = {"median": middle, "quartiles": [low, high], "target": bound, "met": met}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     if as_json:
         typer.echo(json.dumps(results))
     else:
         show(results)
+
+
+def ratios_of(groups: list[list[dict[str, float]]]) -> dict[str, Any]:
+    """Medians and quartiles of the ratios that these comparisons tell, each taken within a round, and whether targets are met."""
+    ratios = {}
+    for name, (bound, sense, _) in TARGETS.items():
+        above, below = name.split(" / ")
+        values = [times[above] / times[below] for group in groups if above in group[0] for times in group]
+        if not values:
+            continue
+        low, middle, high = quantiles(values, n=4)
+        met = None if bound is None else bool(middle <= bound if sense == "at most" else middle >= bound)
+        ratios[name] = {"median": middle, "quartiles": [low, high], "target": bound, "met": met}
+    return ratios
 
 
 def show(results: dict[str, Any]) -> None:
