@@ -61,6 +61,14 @@ class Called:
             self.model.model.language_model.layers = layers
 
 
+class Headed(nn.Module):
+    """A wrapper with a head of its own that shows the model's config and hides the rest."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.inside, self.config = model, model.config
+
+
 def text_model():
     return LlamaForCausalLM(tiny_llava().config.text_config)
 
@@ -75,6 +83,7 @@ ATTACHING = {
     "a name": (lambda m: attach("llava", HALVES), v2drop.UnsupportedModelError, "str is not a transformers model"),
     "a plain module": (lambda m: attach(nn.Linear(2, 2), HALVES), v2drop.UnsupportedModelError, "Linear is not a tra"),
     "a text model": (lambda m: attach(text_model(), HALVES), v2drop.UnsupportedModelError, "no adapter for .*'llama'"),
+    "a wrapper": (lambda m: attach(Headed(m), HALVES), v2drop.UnsupportedModelError, "Headed has no base_model"),
     "an adapter's class": (lambda m: attach(m, HALVES, adapter=LlavaAdapter), v2drop.UnsupportedModelError, "an instance"),
     "an adapter and no model": (
         lambda m: attach(3, HALVES, adapter=LlavaAdapter()), v2drop.UnsupportedModelError, "int is not a model",
