@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Annotated, Any
 
 import decode
@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from timed_model import build_model
 
+from v2drop_scripts.bench_rounds import spread
 from v2drop_scripts.results import versions
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -99,9 +100,13 @@ def ratios_of(groups: list[list[dict[str, float]]]) -> dict[str, Any]:
         values = [times[above] / times[below] for group in groups if above in group[0] for times in group]
         if not values:
             continue
-        low, middle, high = quantiles(values, n=4)
-        met = None if bound is None else bool(middle <= bound if sense == "at most" else middle >= bound)
-        ratios[name] = {"median": middle, "quartiles": [low, high], "target": bound, "met": met}
+        found = spread(values)
+        met = (
+            None
+            if bound is None
+            else bool(found["median"] <= bound if sense == "at most" else found["median"] >= bound)
+        )
+        ratios[name] = {**found, "target": bound, "met": met}
     return ratios
 
 
