@@ -6,8 +6,10 @@ FUZZ ?= 1000
 EVAL ?= $(VENV)/eval
 RESULTS ?= docs/results
 JOURNAL ?= out/results
+WORKERS ?= 2
 BIN := $(VENV)/bin
 SUDO := $(shell test `id -u` = 0 || echo sudo)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
@@ -18,15 +20,15 @@ help:  ## list the targets
 demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dropping
 	$(BIN)/v2drop run
 
-test: setup  ## run the test suite
-	$(BIN)/python -m pytest
+test: setup  ## run the test suite, two files at a time; WORKERS=8 for more
+	$(PYTEST)
 
 features: $(VENV)/oldest  ## run the adapters' tests on both releases and write docs/features-*.md, the tables of what works
-	$(BIN)/python -m pytest tests/adapters --feature-table
-	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters --feature-table
+	$(PYTEST) tests/adapters --feature-table
+	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(PYTEST) tests/adapters --feature-table
 
 test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
-	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(BIN)/python -m pytest tests/adapters tests/core tests/fuzz
+	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(PYTEST) tests/adapters tests/core tests/fuzz
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ import v2drop
 from v2drop_scripts.bench_rounds import in_turns, seconds
 
 STEPS = 8
+MORE_STEPS = 32  # of one sample, whose steps are short
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
         "decode": Side(attached, shortened, LENGTH),
     }
     with v2drop.attach(attached, SCHEDULE):
-        return _rounds(prompt, sides, rounds)
+        return _rounds(prompt, sides, rounds, MORE_STEPS)
 
 
 def padded(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
@@ -56,10 +57,10 @@ def padded(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
     }
     _hand_masks(stock, shortened)
     with v2drop.attach(attached, SCHEDULE):
-        return _rounds(prompt, sides, rounds)
+        return _rounds(prompt, sides, rounds, STEPS)
 
 
-def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int]) -> list[dict[str, float]]:
+def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int], count: int) -> list[dict[str, float]]:
     def timed(side: Side, cache: Any, step: int) -> float:
         return seconds(lambda: _step(side.model, prompt, cache, side.length, step))
 
@@ -69,9 +70,9 @@ def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int]) -> li
         caches = in_turns({name: partial(copy.deepcopy, side.cache) for name, side in sides.items()}, number)
         steps = [
             in_turns({name: partial(timed, side, caches[name], step) for name, side in sides.items()}, number + step)
-            for step in range(STEPS)
+            for step in range(count)
         ]
-        found.append({name: sum(step[name] for step in steps) / STEPS for name in sides})
+        found.append({name: sum(step[name] for step in steps) / count for name in sides})
     return found[1:]
 
 

@@ -34,7 +34,7 @@ def pytest_configure(config):
 
 class FeatureTable:
     def __init__(self, config):
-        self.config, self.deselected = config, False
+        self.config = config
         self.cells = defaultdict(dict)  # by section and name, by adapter: what came out
 
     def pytest_collection_modifyitems(self, items):
@@ -42,9 +42,6 @@ class FeatureTable:
             feature = feature_of(item)
             if feature is not None:
                 item.user_properties.append(("feature", feature))
-
-    def pytest_deselected(self, items):
-        self.deselected = self.deselected or any(feature_of(item) for item in items)
 
     def pytest_runtest_logreport(self, report):
         told = dict(report.user_properties)
@@ -65,15 +62,15 @@ class FeatureTable:
         return DOCS / f"features-{transformers.__version__}.md"
 
     def render(self):
-        adapters = list(dict.fromkeys(adapter for row in self.cells.values() for adapter in row))
+        adapters = sorted({adapter for row in self.cells.values() for adapter in row})
         sections, notes = defaultdict(list), {}
-        for (section, name), row in self.cells.items():
+        for (section, name), row in sorted(self.cells.items()):  # whatever order the tests ran in
             shown = [self._cell(row.get(adapter), notes) for adapter in adapters]
             sections[section].append(f"| {name} | {' | '.join(shown)} |")
         parts = [HEAD.format(version=transformers.__version__)]
         for section, rows in sections.items():
             header = f"| | {' | '.join(adapters)} |\n|---|{'---|' * len(adapters)}"
-            parts.append(f"## {section}\n\n{header}\n" + "\n".join(sorted(rows)) + "\n")
+            parts.append(f"## {section}\n\n{header}\n" + "\n".join(rows) + "\n")
         parts += [f"{number}. {note}" for note, number in notes.items()]
         return "\n".join(parts).rstrip() + "\n"
 
@@ -83,6 +80,8 @@ class FeatureTable:
         return word if note is None else f"{word} ({notes.setdefault(note, len(notes) + 1)})"
 
     def pytest_sessionfinish(self, session):
+        if hasattr(self.config, "workerinput"):
+            return  # one of several processes, each of which saw a part
         if self.config.getoption("--feature-table"):
             self.path.write_text(self.render())
         elif self._is_whole(session) and self.path.exists() and self.path.read_text() != self.render():
@@ -91,7 +90,9 @@ class FeatureTable:
 
     def _is_whole(self, session):
         given = {str(argument).rstrip("/") for argument in self.config.args}
-        return not (self.deselected or session.testsfailed) and bool(given & {"tests", "tests/adapters"})
+        option = self.config.option
+        selected = option.keyword or option.markexpr or option.deselect or option.lf
+        return not (selected or session.testsfailed) and bool(given & {"tests", "tests/adapters"})
 
 
 def feature_of(item):

@@ -1,8 +1,10 @@
-"""How many examples held, in all and by each value of each dimension."""
+"""A pytest plugin: how many examples held, in all and by each value of each dimension, at the end of the run."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+
+import pytest
 
 from v2drop.conformance.comparison import CLOSE
 
@@ -22,6 +24,22 @@ DIMENSIONS = {
     "later turn": lambda c: {None: "none", 0: "of words", 1: "with new media"}[c.later_media],
     "before it": lambda c: c.between,
 }
+
+
+@pytest.fixture
+def tally(record_property):
+    tally = Tally()
+    yield tally
+    record_property("examples", list(tally.lines()))  # on a report, which comes from other processes too
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.stats.get("", []):
+        lines = dict(report.user_properties).get("examples")
+        if lines:
+            terminalreporter.section("random combinations")
+            for line in lines:
+                terminalreporter.line(line)
 
 
 class Tally:
