@@ -83,15 +83,14 @@ class ChunkMaker:
                 "exported graph cannot hold; detach() before exporting; see README, 'Limits'"
             )
         found = self._adapter.vision_mask(inner, inputs) if assigned is None else fit_mask(assigned, *shape)
-        dropper = None
         if found is not None:
             real = padding_of(inputs.get("attention_mask"), past, *shape)
             dropper = ProgressiveDropper(self._schedule, found, attention_mask=real, method=self._method)
-        if dropper is None or not any(dropper.vision_counts):
-            if media:
-                raise VisionMaskError(
-                    "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
-                    "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
-                )
-            return None
-        return dropper
+            if any(dropper.vision_counts):
+                return dropper
+        if media and (found is None or not found.any()):  # where the mask hides all of them, nothing is missing
+            raise VisionMaskError(
+                "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
+                "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
+            )
+        return None

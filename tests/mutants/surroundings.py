@@ -102,6 +102,14 @@ SURROUNDINGS = [
     ),
     Mutant(
         "inputs",
+        "hidden media: are missing",
+        "core/v2drop/chunk_maker.py",
+        "if media and (found is None or not found.any()):",
+        "if media:",
+        (f"{LLAVA}media_that_the_mask_hides_are_left_alone",),
+    ),
+    Mutant(
+        "inputs",
         "own positions: are not passed on",
         ATTACHMENT,
         "(args, {**kwargs, _CHUNK: chunk})",

@@ -87,6 +87,17 @@ class InputPromises(Subject):
                 raises(VisionMaskError, partial(model, **none))
             raises(VisionMaskError, partial(self.adapter().layout, model, one_less))
 
+    @torch.no_grad()
+    def test_media_that_the_mask_hides_are_left_alone(self) -> None:
+        """A prompt whose vision tokens all count as padding is the stock model's, not an error."""
+        model, inputs = self.model(), self.ending_in_text(1, 2)
+        behind = ~self.is_vision(inputs).flip(1).cumsum(1).flip(1).bool()
+        hidden = {**inputs, "attention_mask": inputs["attention_mask"] * behind}
+        stock = model(**hidden).logits[behind]
+        with self.attach(model, self.halves) as run:
+            torch.testing.assert_close(model(**hidden).logits[behind], stock, atol=0, rtol=0)
+            assert run.report is None
+
     def test_mistakes_in_attaching_are_named(self) -> None:
         """A schedule too deep or too early and attaching twice raise v2drop's own errors."""
         model = self.model()
