@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import attention_weights, compose_axes, queries_and_keys, visible_keys
+from .caches import earlier_keys
 from .errors import UnsupportedModelError, VisionMaskError
 from .layout import VisionLayout
 from .rows import Rows
@@ -148,8 +149,8 @@ class Adapter(ABC):
         """
         queries, keys = queries_and_keys(layer, hidden_states, self.rotary(layer, layer_kwargs), rows)
         if before:
-            earlier = layer_kwargs["past_key_values"].layers[layer.self_attn.layer_idx].keys
-            keys = torch.cat([earlier[:, :, :before].to(keys.device, keys.dtype), keys], dim=2)
+            earlier = earlier_keys(layer_kwargs["past_key_values"], layer.self_attn.layer_idx, before, keys)
+            keys = torch.cat([earlier, keys], dim=2)
         mask, positions = layer_kwargs.get("attention_mask"), layer_kwargs.get("position_ids")
         visible = visible_keys(mask, rows, before, hidden_states.shape[1], positions)
         return attention_weights(queries, keys, visible, layer.self_attn.scaling)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from threading import get_ident
+from itertools import count
+from threading import local
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from .registry import get_adapter, unwrap
 from .report import ChunkTrace, DropReport
 from .schedule import READ_ON, Schedule
 
+_THREAD, _THREADS = local(), count()
 _CHUNK = "v2drop_chunk"  # the keyword argument in which a forward call carries its state to the decoder layers
 
 
@@ -155,14 +157,14 @@ class Attachment:
         It serves the next call of the thread that assigned it, and that one alone; None takes it back. Its rows may be samples
         before generate() multiplied them for beams.
         """
-        return self._vision_masks.get(get_ident())
+        return self._vision_masks.get(_thread())
 
     @vision_mask.setter
     def vision_mask(self, mask: Tensor | None) -> None:
         if mask is None:
-            self._vision_masks.pop(get_ident(), None)
+            self._vision_masks.pop(_thread(), None)
         else:
-            self._vision_masks[get_ident()] = mask
+            self._vision_masks[_thread()] = mask
 
     def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if getattr(module, "_is_replica", False):
@@ -171,8 +173,8 @@ class Attachment:
                 "DistributedDataParallel or device_map; see README, 'Limits'"
             )
         inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
-        # get_ident only where one is assigned: a compiled step could not call it
-        assigned = self._vision_masks.pop(get_ident(), None) if self._vision_masks else None
+        # _thread only where one is assigned: a compiled step could not call it
+        assigned = self._vision_masks.pop(_thread(), None) if self._vision_masks else None
         chunk = self._chunks.make(module, inputs, assigned)
         return None if chunk is None else (args, {**kwargs, _CHUNK: chunk})
 
@@ -194,6 +196,14 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
         return (chunk.before_layer(layer, module, args[0], kwargs), *args[1:]), kwargs
     kwargs["hidden_states"] = chunk.before_layer(layer, module, kwargs["hidden_states"], kwargs)
     return args, kwargs
+
+
+def _thread() -> int:
+    """This thread's number, which no other one gets: threading's own are used again when a thread has ended."""
+    if not hasattr(_THREAD, "number"):
+        _THREAD.number = next(_THREADS)
+    number: int = _THREAD.number
+    return number
 
 
 def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from typing import Any
 
 from torch import Tensor
@@ -26,6 +28,25 @@ def filled(cache: Any, cache_position: Any) -> int:
     if cache_position is not None and static_length(cache) is not None:
         return int(cache_position[0])
     return int(cache.get_seq_length())
+
+
+def crops_to_a_length(cache: Any) -> bool:
+    """Whether layers are cropped to a length, as in transformers 5.0, and not by a number of tokens, as in later releases."""
+    return "max_length" in inspect.signature(cache.layers[0].crop).parameters
+
+
+def earlier_keys(cache: Any, layer: int, before: int, keys: Tensor) -> Tensor:
+    """The first `before` keys [B, key heads, before, D] that a layer of a cache holds, on the device and of the type of `keys`.
+
+    `keys` [B, key heads, Q, D] are new ones, which the cache does not take. A quantized layer holds the latest keys alone; it
+    hands out all of them when it is given none.
+    """
+    held = cache.layers[layer]
+    earlier = held.keys
+    if earlier.ndim < 4 or earlier.shape[2] < before:
+        none = keys[:, :, :0]
+        earlier = copy.copy(held).update(none, none)[0]
+    return earlier[:, :, :before].to(keys.device, keys.dtype)
 
 
 def check_cache(cache: Any) -> None:

@@ -52,17 +52,15 @@ class ChunkMaker:
             return None  # the stock model says what is missing
         batch, length = given.shape[:2]
         media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
-        step = length == 1 and not media and assigned is None
-        if step and torch.compiler.is_compiling() and static_length(cache) is not None:
+        # without media a placeholder's id is a word: the model emitted it, a prompt lookup proposed it, a turn quotes it
+        text = not media and assigned is None
+        if text and length == 1 and torch.compiler.is_compiling() and static_length(cache) is not None:
             # asking how far the cache is filled would break the graph; such a cache cannot be cropped
             past, dropper, memory = None, None, Memory.of(cache)
         else:
             past = filled(cache, inputs.get("cache_position"))
-            if not past:
-                Memory.forget(cache)
             memory = Memory.of(cache).follow(cache, past, batch)
-            # a decode step holds none: a placeholder's id in it was emitted by the model
-            dropper = None if step and past else self._dropper(inner, inputs, assigned, given.shape[:2], past, media)
+            dropper = None if text else self._dropper(inner, inputs, assigned, given.shape[:2], past, media)
         if dropper is None and not memory.held:
             return None
         return Chunk(inner, self._adapter, dropper, memory, past, length, self._num_layers)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from .caches import static_length
+from .caches import crops_to_a_length, static_length
 from .errors import CacheError
 from .rows import Rows
 
@@ -55,7 +55,9 @@ class Memory:
         setattr(cache, _ATTRIBUTE, self)
 
     def follow(self, cache: Any, past: int, batch: int) -> Memory:
-        """This memory after a crop of the cache to `past` positions, which shortened layers are made to follow.
+        """This memory now that the cache holds `past` positions; empty where it is another's, for it was emptied.
+
+        Shortened layers are made to follow a crop.
 
         transformers 5.0 crops to absolute lengths, which layers shorter than that do not notice; later releases take
         away a number of tokens, and layers are as long as they should be.
@@ -65,26 +67,43 @@ class Memory:
         """
         if not self.held:
             return self
+        shortest, static = max(self.held), static_length(cache) is not None
+        holds = int(cache.layers[shortest].get_seq_length()) if past else 0
+        # filled by a model that nothing was attached to, it holds as much as layer 0
+        anew = holds == past and self.missing(shortest) and (static or not crops_to_a_length(cache))
+        if not past or anew:
+            self.forget(cache)
+            return Memory()
         self._check(past, batch)
         memory = self if past >= self.length else self._cropped(past)
         if memory is not self:
             memory.store(cache)
-        if static_length(cache) is not None:
-            return memory  # its layers count for themselves what they hold
-        first = min(memory.held)
-        if cache.layers[first].get_seq_length() != past - memory.missing(first):
+        # layers of a static cache count for themselves what they hold
+        if not static and holds != past - memory.missing(shortest):
+            first = min(memory.held)
             for number, layer in enumerate(cache.layers[first:], start=first):
                 length = past - memory.missing(number)
                 layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
         return memory
 
     def _cropped(self, past: int) -> Memory:
-        """This memory without the positions from `past` on: text, which ends every sample's rows."""
+        """This memory without the positions from `past` on, which every layer's last columns were, or fillers.
+
+        Raises:
+            CacheError: some of those columns held something else, for padding on the right was dropped.
+        """
         held = {}
         for layer, rows in self.held.items():
-            index = rows.index[:, : rows.index.shape[1] - (self.length - past)]
-            valid = None if rows.valid is None else rows.valid[:, : index.shape[1]] & (index < past)
-            held[layer] = Rows(index, valid)
+            columns = rows.index.shape[1] - (self.length - past)
+            before = rows.index < past
+            lost = before if rows.valid is None else before & rows.valid
+            if lost[:, max(columns, 0) :].any():
+                raise CacheError(
+                    f"the cache was cropped to {past} of {self.length} positions, whose padding on the right was dropped "
+                    "along with vision tokens: it can be cropped where samples are padded on the left; start with a new cache"
+                )
+            valid = None if rows.valid is None else (rows.valid & before)[:, :columns]
+            held[layer] = Rows(rows.index[:, :columns].clamp(max=past - 1), valid)
         return Memory(past, held, self.vision_end)
 
     def _check(self, past: int, batch: int) -> None:

@@ -7,15 +7,22 @@ import copy
 import pytest
 import torch
 from subjects import SUBJECTS
+from transformers import DynamicCache, QuantizedCache
+
+CACHES = {
+    "dynamic": lambda config: DynamicCache(),
+    "quantized": lambda config: QuantizedCache("quanto", config, nbits=4, q_group_size=16),
+}
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.adapter.model_types[0])
-def test_rows_equal_the_full_matrix(subject, attention):
+def test_rows_equal_the_full_matrix(subject, attention, cache):
     adapter, inputs = subject.adapter(), subject.batch(1, 2)
     model, found = copy.deepcopy(subject.model(attention)), []
-    turns = [inputs, {"input_ids": torch.tensor([[5, 6, 7], [8, 9, 4]])}]
+    turns = [inputs, *({"input_ids": torch.tensor([[5, 6, 7], [8, 9, 4]])} for _ in range(2))]
 
     def look(layer, args, kwargs):
         hidden = args[0]
@@ -24,14 +31,12 @@ def test_rows_equal_the_full_matrix(subject, attention):
         found.append((rows, adapter.attention_rows(layer, hidden, kwargs, rows, before)))
 
     adapter.decoder_layers(model)[0].register_forward_pre_hook(look, with_kwargs=True)
-    caches = {}
+    caches = {each: CACHES[cache](model.config) for each in (subject.model("eager"), model)}
     for turn in turns:
-        outputs = {}
-        for each in (subject.model("eager"), model):
-            outputs[each] = each(
-                **turn, past_key_values=caches.get(each), output_attentions=each is not model, use_cache=True
-            )
-            caches[each] = outputs[each].past_key_values
+        outputs = {
+            each: each(**turn, past_key_values=filled, output_attentions=each is not model)
+            for each, filled in caches.items()
+        }
         full = outputs[subject.model("eager")].attentions[0]
         rows, weights = found[-1]
         for sample, place in ((0, 0), (0, 1), (1, 0), (1, 1)):

@@ -62,6 +62,14 @@ class Layer:
     def get_seq_length(self):
         return self.keys.shape[2]
 
+    def crop(self, tokens_to_remove):
+        """As from transformers 5.1 on."""
+
+
+class OldLayer(Layer):
+    def crop(self, max_length):
+        """As in transformers 5.0."""
+
 
 def filled_cache(*lengths):
     return SimpleNamespace(layers=[Layer(1, length) for length in lengths])
@@ -90,29 +98,47 @@ def test_text_behind_the_last_picture_can_be_cropped_away():
     """Two samples of 7 positions, of which 1 to 3 are vision tokens; the second kept one token less, and has a filler."""
     held = rows([0, 2, 4, 5, 6], [0, 4, 5, 6, 1], valid=[[True] * 5, [True, True, True, True, False]])
     memory = Memory().extended(0, 7, {2: held}, 4)
-    for n, lengths in (
-        (2, (5, 5, 3)),
-        (2, (5, 5, 5)),
-    ):  # layers that noticed the crop (5.1 and later), and that did not
-        cache = SimpleNamespace(layers=[Layer(n, length) for length in lengths])
+    for kind, lengths in (
+        (Layer, (5, 5, 3)),
+        (OldLayer, (5, 5, 5)),
+    ):  # layers that noticed the crop, and that did not
+        cache = SimpleNamespace(layers=[kind(2, length) for length in lengths])
         memory.store(cache)
         cropped = memory.follow(cache, 5, 2)
         assert Memory.of(cache) is cropped
         assert cropped.length == 5
-        assert cropped.held[2].index.tolist() == [[0, 2, 4], [0, 4, 5]]
+        assert cropped.held[2].index.tolist() == [[0, 2, 4], [0, 4, 4]]
         assert cropped.held[2].valid.tolist() == [[True] * 3, [True, True, False]]
         assert [layer.keys.shape[2] for layer in cache.layers] == [5, 5, 3]
-        assert cropped.keys(2, 5, 1, None).index.tolist() == [[0, 2, 4, 5], [0, 4, 5, 5]]
+        assert cropped.keys(2, 5, 1, None).index.tolist() == [[0, 2, 4, 5], [0, 4, 4, 5]]
     with pytest.raises(CacheError, match="holds 3 positions"):
         memory.follow(cache, 3, 2)
 
 
-def test_an_emptied_cache_is_forgotten():
-    cache = SimpleNamespace()
+def test_a_crop_that_takes_text_away_for_padding_is_refused():
+    """Of 7 positions 5 and 6 are padding, which left layer 2 along with vision tokens: its last columns are text."""
+    memory = Memory().extended(0, 7, {2: rows([0, 3, 4])}, 3)
+    with pytest.raises(CacheError, match="padded on the left"):
+        memory.follow(filled_cache(5, 5, 1), 5, 1)
+
+
+def test_a_cache_that_was_filled_anew_is_another():
+    """All of its layers hold all positions: it was emptied, and the stock model filled it."""
+    cache = filled_cache(9, 9, 9)
     Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5).store(cache)
-    Memory.forget(cache)
-    Memory.forget(cache)
+    assert Memory.of(cache).follow(cache, 9, 1).held == {}
     assert Memory.of(cache).held == {}
+    assert [layer.keys.shape[2] for layer in cache.layers] == [9, 9, 9]
+
+
+def test_an_emptied_cache_is_forgotten():
+    """Also where fillers stand in for whatever one sample lost, so that layers are as long as before."""
+    cache = filled_cache(0, 0, 0)
+    for kept in (rows([0, 3, 4]), rows([0, 1, 2, 3, 4], valid=[[True] * 4 + [False]])):
+        Memory().extended(0, 5, {2: kept}, 5).store(cache)
+        assert Memory.of(cache).follow(cache, 0, 1).held == {}
+        assert Memory.of(cache).held == {}
+        Memory.forget(cache)
 
 
 def test_caches_that_forget_are_refused():

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from .caching import CACHING
 from .comparing import COMPARING
 from .evaluation import EVALUATION
 from .generation import GENERATION
@@ -29,7 +30,7 @@ from .surroundings import SURROUNDINGS
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "out")
-MUTANTS = [*METHOD, *GENERATION, *SURROUNDINGS, *EVALUATION, *COMPARING]
+MUTANTS = [*METHOD, *GENERATION, *CACHING, *SURROUNDINGS, *EVALUATION, *COMPARING]
 
 
 def table(verdicts):

@@ -48,8 +48,8 @@ SURROUNDINGS = [
         "inputs",
         "embeddings: marks serve the next call too",
         ATTACHMENT,
-        "assigned = self._vision_masks.pop(get_ident(), None)",
-        "assigned = self._vision_masks.get(get_ident())",
+        "assigned = self._vision_masks.pop(_thread(), None)",
+        "assigned = self._vision_masks.get(_thread())",
         (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
     ),
     Mutant(
@@ -188,6 +188,14 @@ SURROUNDINGS = [
         "scores = self.method.score(context).float() * (1 + (\n"
         "                torch.distributed.is_initialized() and torch.distributed.get_rank() * hidden_states.mean(-1)))",
         ("tests/adapters/test_tensor_parallel.py::test_ranks_keep_what_a_single_process_keeps[llava]",),
+    ),
+    Mutant(
+        "threads",
+        "a new thread finds the mask of one that has ended",
+        "core/v2drop/attachment.py",
+        "_THREAD.number = next(_THREADS)",
+        "_THREAD.number = 0",
+        (f"{CONTRACT}a_vision_mask_of_a_thread_that_ended_serves_no_other",),
     ),
     Mutant(
         "threads",

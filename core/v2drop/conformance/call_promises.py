@@ -55,6 +55,24 @@ class CallPromises(GenerationPromises):
         self._equals_masking(model, {**inputs, "position_ids": 2 * self._positions(inputs)})
 
     @torch.no_grad()
+    def test_truth_behind_a_ragged_batch_whose_last_words_were_cropped(self) -> None:
+        """A turn shorter than the crop, behind the cache of samples with and without pictures."""
+        model, inputs = self.model(), self._ending_in_words(1, 0)
+        left = inputs["input_ids"].shape[1] - 3
+        turn = {
+            "input_ids": torch.full((2, 1), self.vocabulary.start),
+            "attention_mask": F.pad(inputs["attention_mask"][:, :left], (0, 1), value=1),
+            "position_ids": torch.full_like(self._positions(inputs)[..., :1], left),
+        }
+        found = []
+        for way in (self.attach, self.masking):
+            with way(model, self.halves):
+                cache = model(**inputs, use_cache=True).past_key_values
+                cache.crop(-3)
+                found.append(model(**turn, past_key_values=cache).logits)
+        torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
+
+    @torch.no_grad()
     def test_a_mask_may_go_on_behind_the_prompt(self) -> None:
         """As it does for a cache allocated once: the same tokens kept, the same logits, as with the prompt's part of it."""
         model, inputs = self.model(), self.batch(1, 2, padding_side="right")

@@ -33,6 +33,19 @@ class RefusalPromises(GenerationPromises):
         self._refused(CacheError, go_on, model, record_property)
 
     @torch.no_grad()
+    def test_padding_cropped_off_a_cache(self, record_property: Record) -> None:
+        """Padding on the right went along with what was dropped, and a crop takes words in its place."""
+        model, inputs = self.model(), self._ending_in_words(1)
+        inputs["attention_mask"][:, -2:] = 0
+
+        def go_on() -> None:
+            cache = model(**inputs, use_cache=True).past_key_values
+            cache.crop(-2)
+            model(self._turns()[0], past_key_values=cache)
+
+        self._refused(CacheError, go_on, model, record_property)
+
+    @torch.no_grad()
     def test_samples_added_to_a_filled_cache(self, record_property: Record) -> None:
         """What was dropped is known of the samples that filled it."""
         model, inputs = self.model(), self._prompt_alone()

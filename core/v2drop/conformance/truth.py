@@ -71,11 +71,11 @@ class MaskingTruth:
         if self.past == 0:
             self.gone = dict.fromkeys(self.gone)
         self.vision = torch.zeros(batch, length, dtype=torch.bool)
-        if self.past == 0 or any(_carried(kwargs.get(name)) for name in self.adapter.media_inputs):
-            if self.vision_mask is not None:
-                self.vision = self.vision_mask.repeat_interleave(batch // len(self.vision_mask), 0)
-            elif kwargs.get("input_ids") is not None:
-                self.vision = torch.isin(kwargs["input_ids"], self.placeholders)
+        media = any(_carried(kwargs.get(name)) for name in self.adapter.media_inputs)
+        if self.vision_mask is not None and (media or self.past == 0):
+            self.vision = self.vision_mask.repeat_interleave(batch // len(self.vision_mask), 0)
+        elif media and kwargs.get("input_ids") is not None:
+            self.vision = torch.isin(kwargs["input_ids"], self.placeholders)
         self.vision &= self.real[:, self.past :]
         self.alive = self.vision.clone()
         for layer, gone in self.gone.items():
