@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from typing import Any
 
 from torch import Tensor
@@ -28,11 +27,6 @@ def filled(cache: Any, cache_position: Any) -> int:
     if cache_position is not None and static_length(cache) is not None:
         return int(cache_position[0])
     return int(cache.get_seq_length())
-
-
-def crops_to_a_length(cache: Any) -> bool:
-    """Whether layers are cropped to a length, as in transformers 5.0, and not by a number of tokens, as in later releases."""
-    return "max_length" in inspect.signature(cache.layers[0].crop).parameters
 
 
 def earlier_keys(cache: Any, layer: int, before: int, keys: Tensor) -> Tensor:

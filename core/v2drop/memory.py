@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from .caches import crops_to_a_length, static_length
+from .caches import static_length
 from .errors import CacheError
 from .rows import Rows
 
@@ -55,10 +55,9 @@ class Memory:
         setattr(cache, _ATTRIBUTE, self)
 
     def follow(self, cache: Any, past: int, batch: int) -> Memory:
-        """This memory now that the cache holds `past` positions; empty where it is another's, for it was emptied.
+        """This memory now that the cache holds `past` positions: cropped, or none if the cache was emptied.
 
         Shortened layers are made to follow a crop.
-
         transformers 5.0 crops to absolute lengths, which layers shorter than that do not notice; later releases take
         away a number of tokens, and layers are as long as they should be.
 
@@ -69,8 +68,8 @@ class Memory:
             return self
         shortest, static = max(self.held), static_length(cache) is not None
         holds = int(cache.layers[shortest].get_seq_length()) if past else 0
-        # filled by a model that nothing was attached to, it holds as much as layer 0
-        anew = holds == past and self.missing(shortest) and (static or not crops_to_a_length(cache))
+        # as much as layer 0 holds: a model that nothing was attached to filled it (or in a growing cache, layers were cut)
+        anew = static and holds == past and self.missing(shortest)
         if not past or anew:
             self.forget(cache)
             return Memory()

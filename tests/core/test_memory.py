@@ -62,14 +62,6 @@ class Layer:
     def get_seq_length(self):
         return self.keys.shape[2]
 
-    def crop(self, tokens_to_remove):
-        """As from transformers 5.1 on."""
-
-
-class OldLayer(Layer):
-    def crop(self, max_length):
-        """As in transformers 5.0."""
-
 
 def filled_cache(*lengths):
     return SimpleNamespace(layers=[Layer(1, length) for length in lengths])
@@ -98,11 +90,8 @@ def test_text_behind_the_last_picture_can_be_cropped_away():
     """Two samples of 7 positions, of which 1 to 3 are vision tokens; the second kept one token less, and has a filler."""
     held = rows([0, 2, 4, 5, 6], [0, 4, 5, 6, 1], valid=[[True] * 5, [True, True, True, True, False]])
     memory = Memory().extended(0, 7, {2: held}, 4)
-    for kind, lengths in (
-        (Layer, (5, 5, 3)),
-        (OldLayer, (5, 5, 5)),
-    ):  # layers that noticed the crop, and that did not
-        cache = SimpleNamespace(layers=[kind(2, length) for length in lengths])
+    for lengths in ((5, 5, 3), (5, 5, 5)):  # layers that noticed the crop (5.1 and later), and that did not
+        cache = SimpleNamespace(layers=[Layer(2, length) for length in lengths])
         memory.store(cache)
         cropped = memory.follow(cache, 5, 2)
         assert Memory.of(cache) is cropped
@@ -120,15 +109,6 @@ def test_a_crop_that_takes_text_away_for_padding_is_refused():
     memory = Memory().extended(0, 7, {2: rows([0, 3, 4])}, 3)
     with pytest.raises(CacheError, match="padded on the left"):
         memory.follow(filled_cache(5, 5, 1), 5, 1)
-
-
-def test_a_cache_that_was_filled_anew_is_another():
-    """All of its layers hold all positions: it was emptied, and the stock model filled it."""
-    cache = filled_cache(9, 9, 9)
-    Memory().extended(0, 5, {2: rows([0, 3, 4])}, 5).store(cache)
-    assert Memory.of(cache).follow(cache, 9, 1).held == {}
-    assert Memory.of(cache).held == {}
-    assert [layer.keys.shape[2] for layer in cache.layers] == [9, 9, 9]
 
 
 def test_an_emptied_cache_is_forgotten():

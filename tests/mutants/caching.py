@@ -109,7 +109,7 @@ CACHING = [
         MEMORY,
         "if not past or anew:",
         "if not past:",
-        (f"{CONTRACT}a_cache_filled_anew_while_detached_is_the_stock_models[sdpa-static]",),
+        (f"{CONTRACT}a_static_cache_filled_anew_while_detached_is_the_stock_models",),
     ),
     Mutant(
         "caches",
