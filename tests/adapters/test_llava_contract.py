@@ -418,7 +418,7 @@ def test_two_hundred_generations_leave_nothing_behind(model):
             if number == 9:
                 early = live()
         late = live()
-    assert late[0] == early[0]
+    assert late[0] <= early[0]  # what other tests left may go meanwhile
     assert late[1] - early[1] < 100
 
 
