@@ -198,14 +198,14 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
     return args, kwargs
 
 
+def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Some models hand their keyword arguments to the vision tower too, which has no use for a chunk."""
+    return None if kwargs.pop(_CHUNK, None) is None else (args, kwargs)
+
+
 def _thread() -> int:
     """This thread's number, which no other one gets: threading's own are used again when a thread has ended."""
     if not hasattr(_THREAD, "number"):
         _THREAD.number = next(_THREADS)
     number: int = _THREAD.number
     return number
-
-
-def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Some models hand their keyword arguments to the vision tower too, which has no use for a chunk."""
-    return None if kwargs.pop(_CHUNK, None) is None else (args, kwargs)

@@ -18,7 +18,7 @@ from .cases import generate, random_case
 from .flash_stand_in import flash_stand_in
 from .generation_promises import GREEDY, GenerationPromises
 from .input_promises import raises
-from .samples import Inputs, collate
+from .samples import Inputs, in_one_row
 
 
 class CallPromises(GenerationPromises):
@@ -57,7 +57,7 @@ class CallPromises(GenerationPromises):
     @torch.no_grad()
     def test_truth_behind_a_ragged_batch_whose_last_words_were_cropped(self) -> None:
         """A turn shorter than the crop, behind the cache of samples with and without pictures."""
-        model, inputs = self.model(), self._ending_in_words(1, 0)
+        model, inputs = self.model(), self.ending_in_text(1, 0, words=3)
         left = inputs["input_ids"].shape[1] - 3
         turn = {
             "input_ids": torch.full((2, 1), self.vocabulary.start),
@@ -111,7 +111,7 @@ class CallPromises(GenerationPromises):
         if positions[0].ndim == 3:  # M-RoPE: one row more tells where sequences start
             positions = [torch.cat([own[None], rope[-3:]]) for own, rope in zip(text, positions, strict=True)]
         packed, options = (
-            self._in_one_row(samples) | {"position_ids": torch.cat(positions, dim=-1)},
+            in_one_row(samples) | {"position_ids": torch.cat(positions, dim=-1)},
             {"use_cache": False},
         )
         model = self.model()
@@ -124,13 +124,6 @@ class CallPromises(GenerationPromises):
         with self.attach(flash, self.halves):
             found = flash(**packed, **options).logits[~self.is_vision(packed)]
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
-
-    @staticmethod
-    def _in_one_row(samples: list[Inputs]) -> Inputs:
-        media = collate(samples, "left")
-        like_ids = [name for name in samples[0] if samples[0][name].shape == samples[0]["input_ids"].shape]
-        ids = {name: torch.cat([sample[name] for sample in samples], dim=1) for name in like_ids}
-        return {name: value for name, value in media.items() if name != "attention_mask"} | ids
 
     def _equals_masking(self, model: Any, inputs: Inputs, **options: Any) -> Tensor:
         text = ~self.is_vision(inputs)

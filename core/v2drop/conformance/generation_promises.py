@@ -164,15 +164,6 @@ class GenerationPromises(TruthPromises):
                 found.append(model(turn, past_key_values=cache).logits)
         torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
 
-    def _ending_in_words(self, *media: int) -> Inputs:
-        """As `batch`, with more than three real tokens a sample, the last three of which are words."""
-        batches = (self.batch(*media, seed=seed) for seed in range(200))
-        return next(
-            each
-            for each in batches
-            if not self.is_vision(each)[:, -3:].any() and each["attention_mask"][:, :-3].any(1).all()
-        )
-
     def _prompt_alone(self) -> Inputs:
         """One sample without a mask: behind a filled cache, stock Qwen2-VL does not cut a mask's positions to the turn."""
         return {name: value for name, value in self.ending_in_text(2).items() if name != "attention_mask"}

@@ -35,7 +35,7 @@ class RefusalPromises(GenerationPromises):
     @torch.no_grad()
     def test_padding_cropped_off_a_cache(self, record_property: Record) -> None:
         """Padding on the right went along with what was dropped, and a crop takes words in its place."""
-        model, inputs = self.model(), self._ending_in_words(1)
+        model, inputs = self.model(), self.ending_in_text(1, words=3)
         inputs["attention_mask"][:, -2:] = 0
 
         def go_on() -> None:

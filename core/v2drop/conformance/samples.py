@@ -58,3 +58,11 @@ def _stack(media: list[Tensor]) -> Tensor:
     most = max(medium.shape[1] for medium in media)
     padded = [torch.cat([m, m.new_zeros(m.shape[0], most - m.shape[1], *m.shape[2:])], dim=1) for m in media]
     return torch.cat(padded)
+
+
+def in_one_row(samples: list[Inputs]) -> Inputs:
+    """Samples of batch 1 packed into one row, one behind the other, without a mask."""
+    media = collate(samples, "left")
+    like_ids = [name for name in samples[0] if samples[0][name].shape == samples[0]["input_ids"].shape]
+    ids = {name: torch.cat([sample[name] for sample in samples], dim=1) for name in like_ids}
+    return {name: value for name, value in media.items() if name != "attention_mask"} | ids

@@ -96,10 +96,10 @@ class Subject:
         generator = torch.Generator().manual_seed(seed)
         return collate([self.make_sample(generator, count) for count in media], padding_side)
 
-    def ending_in_text(self, *media: int, seed: int = 0) -> Inputs:
-        """As `batch`, no sample ending in a vision token: such a one stays while it is the last, and goes afterwards."""
+    def ending_in_text(self, *media: int, seed: int = 0, words: int = 1) -> Inputs:
+        """As `batch`, no sample's last `words` tokens vision tokens: the last one stays while it is that, and goes afterwards."""
         batches = (self.batch(*media, seed=1000 * seed + attempt) for attempt in range(100))
-        return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -1].any())
+        return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -words:].any())
 
     @property
     def library(self) -> Any:
