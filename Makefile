@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OLDEST := 5.0.0
+VERSIONS ?= $(OLDEST) newest
+TORCH ?=
 FUZZ ?= 1000
 EVAL ?= $(VENV)/eval
 RESULTS ?= docs/results
@@ -10,9 +12,10 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 SUDO := $(shell test `id -u` = 0 || echo sudo)
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+OTHER_VERSIONS := PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m versions --workers $(WORKERS)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test features test-oldest lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
+.PHONY: help demo test features test-oldest test-newest test-versions test-installs lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,12 +26,21 @@ demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dr
 test: setup  ## run the test suite, two files at a time; WORKERS=8 for more
 	$(PYTEST)
 
-features: $(VENV)/oldest  ## run the adapters' tests on both releases and write docs/features-*.md, the tables of what works
+features: setup  ## run the adapters' tests on both releases and write docs/features-*.md, the tables of what works
 	$(PYTEST) tests/adapters --feature-table
-	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(PYTEST) tests/adapters --feature-table
+	$(OTHER_VERSIONS) --feature-table $(OLDEST)
 
-test-oldest: $(VENV)/oldest  ## run the adapters' and the core's tests on the oldest transformers that is supported
-	V2DROP_TEST_TRANSFORMERS=$(OLDEST) PYTHONPATH=$(VENV)/oldest $(PYTEST) tests/adapters tests/core tests/fuzz
+test-oldest: setup  ## run the adapters', the core's and the fuzz tests on the oldest transformers that is supported
+	$(OTHER_VERSIONS) $(OLDEST)
+
+test-newest: setup  ## run them on the transformers that pip installs today, if it is newer than the one that is pinned
+	$(OTHER_VERSIONS) newest --unless-pinned
+
+test-versions: setup  ## run them on VERSIONS="5.6.0 newest" of transformers, TORCH="2.6.0" of torch; writes docs/releases.*
+	$(OTHER_VERSIONS) --write $(VERSIONS) --torch $(TORCH)
+
+test-installs: setup  ## install the wheel as people do, one extra at a time, without constraints, and use it (about 10 minutes)
+	V2DROP_INSTALLS=$(VENV)/installs $(BIN)/python -m pytest tests/installs
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -97,12 +109,6 @@ $(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) '.[dev]'
-	@touch $@
-
-# laid over the development install, so that torch need not be there twice
-$(VENV)/oldest: $(VENV)/.installed-dev
-	rm -rf $@
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@ transformers==$(OLDEST)
 	@touch $@
 
 # lmms-eval brings 70 packages, some of them older than those of the development install (PyAV), so it gets an environment of its

@@ -14,6 +14,7 @@ from timed_model import LENGTH, SCHEDULE, Prompt, build_model
 from transformers import StaticCache
 
 import v2drop
+from v2drop.calls import cache_argument, cache_in
 from v2drop_scripts.bench_rounds import in_turns, seconds
 
 STEPS = 8
@@ -62,7 +63,8 @@ def padded(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
 
 def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int], count: int) -> list[dict[str, float]]:
     def timed(side: Side, cache: Any, step: int) -> float:
-        return seconds(lambda: _step(side.model, prompt, cache, side.length, step))
+        filled = cache_argument(side.model, cache)
+        return seconds(lambda: _step(side.model, prompt, filled, side.length, step))
 
     found = []
     for number in (-1, *rounds):  # the first one warms up
@@ -84,7 +86,7 @@ def _twin(model: Any) -> Any:
 def _shortened(model: Any, prompt: Prompt) -> Any:
     """The cache that a prefill with V2Drop leaves."""
     with v2drop.attach(model, SCHEDULE) as run:
-        return prompt.attached(model, run).past_key_values
+        return cache_in(prompt.attached(model, run))
 
 
 def _forgotten(shortened: Any) -> Any:
@@ -98,7 +100,7 @@ def _hand_masks(model: Any, cache: Any) -> None:
     """Make a stock model's layers take masks of their own lengths, made before, for steps behind copies of a cache."""
 
     def hand(number: int, layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        held = kwargs["past_key_values"].layers[number].keys.shape[2]
+        held = cache_in(kwargs).layers[number].keys.shape[2]
         return args, {**kwargs, "attention_mask": masks[held + 1]}
 
     lengths = {layer.keys.shape[2] + 1 + step for layer in cache.layers for step in range(STEPS)}
@@ -107,13 +109,13 @@ def _hand_masks(model: Any, cache: Any) -> None:
         layer.register_forward_pre_hook(partial(hand, number), with_kwargs=True)
 
 
-def _step(model: Any, prompt: Prompt, cache: Any, length: int, step: int) -> Any:
+def _step(model: Any, prompt: Prompt, filled: dict[str, Any], length: int, step: int) -> Any:
     mask = torch.cat(
         [prompt.attention_mask[:, -length:], torch.ones(len(prompt.embeds), step + 1, dtype=torch.long)], 1
     )
     positions = torch.full((len(prompt.embeds), 1), prompt.embeds.shape[1] + step)
     token = torch.full((len(prompt.embeds), 1), 7)
-    return model(input_ids=token, attention_mask=mask, position_ids=positions, past_key_values=cache)
+    return model(input_ids=token, attention_mask=mask, position_ids=positions, **filled)
 
 
 def _of_mean_length(cache: Any) -> Any:
@@ -132,18 +134,17 @@ def compiled(rounds: Iterable[int], layers: int = 8) -> list[dict[str, float]]:
     model, prompt = build_model(layers), Prompt()
     schedule = v2drop.Schedule([(1, 0.5), (4, 0.3), (6, 0.0)])
     stock, ours = "compiled stock decode", "compiled decode"
-    caches = {}
-    for name in (stock, ours):
-        caches[name] = StaticCache(config=model.config.text_config, max_cache_len=LENGTH + 64)
-    prompt.dense(model, past_key_values=caches[stock])
+    caches = {name: StaticCache(config=model.config.text_config, max_cache_len=LENGTH + 64) for name in (stock, ours)}
+    filled = {name: cache_argument(model, cache) for name, cache in caches.items()}
+    prompt.dense(model, **filled[stock])
     with v2drop.attach(model, schedule) as run:
-        prompt.attached(model, run, past_key_values=caches[ours])
+        prompt.attached(model, run, **filled[ours])
     steps = {name: torch.compile(model.__call__, dynamic=False) for name in (stock, ours)}
     token, mask = torch.tensor([[7]]), torch.ones(1, 1, 1, LENGTH + 64, dtype=torch.bool)
     mask[..., LENGTH + 1 :] = False
 
     def step(name: str) -> float:
-        return seconds(lambda: steps[name](input_ids=token, attention_mask=mask, past_key_values=caches[name]))
+        return seconds(lambda: steps[name](input_ids=token, attention_mask=mask, **filled[name]))
 
     def our_step() -> float:
         with v2drop.attach(model, schedule):

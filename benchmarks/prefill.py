@@ -8,6 +8,7 @@ from typing import Any
 from timed_model import EVERYTHING, LENGTH, SCHEDULE, VISION, Prompt
 
 import v2drop
+from v2drop.calls import cache_in
 from v2drop.methods import make_method
 from v2drop_scripts.bench_ideal import Ideal
 from v2drop_scripts.bench_measure import TimedScoring
@@ -56,7 +57,7 @@ def kv_bytes(model: Any) -> dict[str, int]:
     """KV-cache bytes after the prefill: measured, and what the schedule predicts."""
     prompt = Prompt()
     with v2drop.attach(model, SCHEDULE) as run:
-        cache = prompt.attached(model, run).past_key_values
+        cache = cache_in(prompt.attached(model, run))
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     rows = [LENGTH - VISION + alive for alive in SCHEDULE.tokens_per_layer(32, VISION)]
     return {"measured": held, "predicted": sum(rows) * 2 * 512 * 4, "dense": 32 * LENGTH * 2 * 512 * 4}

@@ -1,7 +1,8 @@
 """v2drop: stock vision-language models made faster by dropping vision tokens that have stopped changing."""
 
 from .adapter import Adapter, ModelDimensions
-from .attachment import Attachment, attach
+from .attaching import attach
+from .attachment import Attachment
 from .cost import Cost
 from .dropper import ProgressiveDropper
 from .errors import (
@@ -12,6 +13,7 @@ from .errors import (
     MetricError,
     ScheduleError,
     UnsupportedModelError,
+    UntestedReleaseWarning,
     UsageError,
     V2DropError,
     VisionMaskError,
@@ -46,6 +48,7 @@ __all__ = [
     "StageContext",
     "Tiles",
     "UnsupportedModelError",
+    "UntestedReleaseWarning",
     "UsageError",
     "V2DropError",
     "View",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .attention import attention_weights, compose_axes, queries_and_keys, visible_keys
 from .caches import earlier_keys
+from .calls import LayerArguments
 from .errors import UnsupportedModelError, VisionMaskError
 from .layout import VisionLayout
 from .rows import Rows
@@ -117,6 +118,13 @@ class Adapter(ABC):
         embedding = table(torch.tensor(placeholder, device=table.weight.device)).to(embeds.device)
         return (embeds == embedding).all(-1)
 
+    def layer_arguments(self, layer: nn.Module) -> LayerArguments:
+        """What a decoder layer calls its mask, its cache and its positions. Raises UnsupportedModelError if that cannot be told.
+
+        In `layer_kwargs` of the methods below they stand under the names of `v2drop.calls.NAMES`, in every release.
+        """
+        return LayerArguments.of(layer)
+
     def gather_rotary(self, layer_kwargs: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
         """The position arguments of a decoder layer for the columns `index` [B, Q] of the chunk.
 
@@ -149,7 +157,7 @@ class Adapter(ABC):
         """
         queries, keys = queries_and_keys(layer, hidden_states, self.rotary(layer, layer_kwargs), rows)
         if before:
-            earlier = earlier_keys(layer_kwargs["past_key_values"], layer.self_attn.layer_idx, before, keys)
+            earlier = earlier_keys(layer_kwargs["cache"], layer.self_attn.layer_idx, before, keys)
             keys = torch.cat([earlier, keys], dim=2)
         mask, positions = layer_kwargs.get("attention_mask"), layer_kwargs.get("position_ids")
         visible = visible_keys(mask, rows, before, hidden_states.shape[1], positions)

@@ -1,8 +1,7 @@
-"""Attaching the method to a stock model: forward hooks on the inner model and its decoder layers, and nothing else."""
+"""What is attached to a stock model: forward hooks on the inner model and its decoder layers, and nothing else."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -13,75 +12,16 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .adapter import Adapter
+from .calls import check_inner_model
 from .chunk_maker import ChunkMaker
-from .errors import AlreadyAttachedError, ScheduleError, UnsupportedModelError, UsageError
-from .methods import Method, make_method
-from .registry import get_adapter, unwrap
+from .errors import AlreadyAttachedError, UsageError
+from .methods import Method
+from .registry import unwrap
 from .report import ChunkTrace, DropReport
-from .schedule import READ_ON, Schedule
+from .schedule import Schedule
 
 _THREAD, _THREADS = local(), count()
 _CHUNK = "v2drop_chunk"  # the keyword argument in which a forward call carries its state to the decoder layers
-
-
-def attach(
-    model: nn.Module,
-    schedule: Schedule | None = None,
-    *,
-    retained: float | None = None,
-    method: str | Method = "v2drop",
-    metric: str | None = None,
-    adapter: Adapter | None = None,
-) -> Attachment:
-    """Make a stock vision-language model drop vision tokens, until detached.
-
-    Args:
-        model: a transformers model that an adapter serves, also inside PEFT or torch.compile.
-        schedule: when to drop and how many stay.
-        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers, cut at the method's
-            relative depths (`Schedule.for_budget`).
-        method: how tokens are scored: a name of `v2drop.methods()`, or a `Method` made with options.
-        metric: of "v2drop", the distance between two layers' inputs: "l2" (the default), "l1" or "cosine".
-        adapter: what knows the model's insides; by default the installed one for its model type.
-
-    Returns:
-        The attachment, live at once; use it as a context manager or call `detach()`.
-
-    Raises:
-        UnsupportedModelError: no adapter serves the model.
-        ScheduleError: both or neither of schedule and retained, or a schedule that does not fit the model's depth.
-        MethodError, MetricError: an unknown method or metric, or a metric for another method than V2Drop.
-        AlreadyAttachedError: v2drop is attached to this model already.
-    """
-    if adapter is None:
-        adapter = get_adapter(model)
-    elif not isinstance(adapter, Adapter):
-        raise UnsupportedModelError(f"adapter={adapter!r}: pass an instance of a v2drop.Adapter; see CONTRIBUTING.md")
-    bare = unwrap(model)
-    if not isinstance(bare, nn.Module):
-        raise UnsupportedModelError(f"{type(model).__name__} is not a model; see README, 'Supported models'")
-    depth = len(adapter.decoder_layers(bare))
-    chosen = make_method(method, metric=metric)
-    if (schedule is None) == (retained is None):
-        raise ScheduleError(
-            f"schedule={schedule!r} and retained={retained!r}: pass one of the two, for example retained=0.333; {READ_ON}"
-        )
-    if schedule is None:
-        assert retained is not None
-        schedule = chosen.schedule(depth, retained)
-    if not isinstance(schedule, Schedule):
-        raise ScheduleError(
-            f"schedule={schedule!r}: pass a v2drop.Schedule (a published one: v2drop.Schedule.preset(name)), or a budget "
-            f"as retained=...; {READ_ON}"
-        )
-    schedule.check_depth(depth)
-    first = adapter.first_stage(bare)
-    if schedule.stages and schedule.stages[0].layer < first:
-        raise ScheduleError(
-            f"a stage before layer {schedule.stages[0].layer}: in {type(bare).__name__} nothing may be dropped before layer "
-            f"{first}; pass a schedule that starts there; {READ_ON}"
-        )
-    return Attachment(bare, schedule, adapter, chosen)
 
 
 class Attachment:
@@ -104,9 +44,10 @@ class Attachment:
                 f"v2drop is attached to this {self._name} already: detach() the first attachment, or leave its "
                 "with block (a deep copy of an attached model is attached too); see README, 'In Python'"
             )
-        self._chunks = ChunkMaker(schedule, adapter, method, len(layers))
+        self._arguments = check_inner_model(inner, adapter.media_inputs)
+        by_class = {type(layer): adapter.layer_arguments(layer) for layer in layers}
+        self._chunks = ChunkMaker(schedule, adapter, method, [by_class[type(layer)] for layer in layers])
         self._dimensions = adapter.dimensions(model)
-        self._arguments = list(inspect.signature(inner.forward).parameters)
         self._hooks: list[RemovableHandle] = []
         self._forwards: list[tuple[nn.Module, Any]] = []
         self._hook(inner, self._before_model)
@@ -192,9 +133,11 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
     chunk = kwargs.pop(_CHUNK, None)
     if chunk is None:
         return None
+    names = chunk.arguments[layer]
+    kwargs.update(zip(names.names[1:], args[1:], strict=False))
     if args:
-        return (chunk.before_layer(layer, module, args[0], kwargs), *args[1:]), kwargs
-    kwargs["hidden_states"] = chunk.before_layer(layer, module, kwargs["hidden_states"], kwargs)
+        return (chunk.before_layer(layer, module, args[0], kwargs),), kwargs
+    kwargs[names.hidden_states] = chunk.before_layer(layer, module, kwargs[names.hidden_states], kwargs)
     return args, kwargs
 
 

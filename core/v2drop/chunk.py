@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from .adapter import Adapter
 from .caches import FirstColumns, check_cache, static_length
+from .calls import LayerArguments, check_gathered
 from .dropper import ProgressiveDropper
 from .errors import UnsupportedModelError
 from .look import LayerLook
@@ -28,7 +30,7 @@ class Chunk:
         memory: what earlier chunks left in the cache.
         past: positions that the cache holds; None in a compiled step over a static cache, which does without.
         length: columns of this chunk.
-        num_layers: decoder layers of the model.
+        arguments: of each decoder layer of the model, what it calls its arguments.
     """
 
     def __init__(
@@ -39,15 +41,17 @@ class Chunk:
         memory: Memory,
         past: int | None,
         length: int,
-        num_layers: int,
+        arguments: Sequence[LayerArguments],
     ) -> None:
-        self.dropper = dropper
-        self._model, self._adapter, self._num_layers = model, adapter, num_layers
+        self.dropper, self.arguments = dropper, arguments
+        self._model, self._adapter, self._num_layers = model, adapter, len(arguments)
         self._memory, self._past, self._length = memory, past, length
         self._starts = {*memory.held, *(dropper.stage_layers if dropper is not None else ())}
         self._changed_at = 0  # the last layer before which something changed; 0: none yet
         self._ragged = False
-        self._shortened: list[tuple[Any, Any, dict[str, Any]]] = []  # mask, rotary embeddings, what replaces them
+        self._shortened: list[
+            tuple[Any, Any, Any, dict[str, Any]]
+        ] = []  # names, mask, rotary embeddings, what replaces them
         self._cache: Any = None
         self._element_size = 0
         self._queries_per_layer: list[int] = []
@@ -55,16 +59,19 @@ class Chunk:
 
     def before_layer(self, layer: int, module: Any, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
         """Shorten a decoder layer's input [B, Q, H], and in place the keyword arguments that run over positions."""
-        self._cache = kwargs.get("past_key_values")
+        names = self.arguments[layer]
+        self._cache = kwargs.get(names.cache)
         if layer < len(self._queries_per_layer):
-            return self._again(layer, hidden_states, kwargs)
+            return self._again(layer, module, hidden_states, kwargs)
         rows = None
         if self.dropper is not None:
             assert self._past is not None
             if layer == 0 and self.dropper.drops:
                 check_cache(self._cache)
             before = self._past - self._memory.missing(layer)
-            look = partial(LayerLook, self._adapter, module, kwargs, before)  # kwargs are those of the layer, see below
+            look = partial(
+                LayerLook, self._adapter, module, names, kwargs, before
+            )  # kwargs are those of the layer, see below
             hidden_states = self.dropper.before_layer(layer, hidden_states, look)
             rows = self.dropper.rows
             self._trace(hidden_states, before)
@@ -73,47 +80,53 @@ class Chunk:
             self._changed_at, self._ragged = layer, held is not None and held.valid is not None
             self._shortened.clear()
         # a decode step without padding ends here: its one query sees every key that a layer holds
-        if self._changed_at and (rows is not None or self._ragged or kwargs.get("attention_mask") is not None):
-            kwargs.update(self._shorten_once(kwargs, rows))
+        if self._changed_at and (rows is not None or self._ragged or kwargs.get(names.attention_mask) is not None):
+            kwargs.update(self._shorten_once(names, module, kwargs, rows))
         return hidden_states
 
-    def _again(self, layer: int, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
+    def _again(self, layer: int, module: Any, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
         """As before: gradient checkpointing of transformers 5.0 runs a layer's hooks once more, last layer first."""
         assert self.dropper is not None
         rows = self._rows_of(layer)
         if rows is not None:
-            kwargs.update(self._shorten(layer, kwargs, rows))
+            kwargs.update(self._shorten(layer, self.arguments[layer], module, kwargs, rows))
         return self.dropper.again(layer, hidden_states)
 
-    def _shorten_once(self, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
+    def _shorten_once(
+        self, names: LayerArguments, module: Any, kwargs: dict[str, Any], rows: Rows | None
+    ) -> dict[str, Any]:
         """The replaced arguments, computed once for all layers that are handed the same ones."""
-        mask, rotary = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
-        for seen_mask, seen_rotary, short in self._shortened:
-            if seen_mask is mask and seen_rotary is rotary:
+        mask, rotary = kwargs.get(names.attention_mask), kwargs.get(names.position_embeddings)
+        for seen_names, seen_mask, seen_rotary, short in self._shortened:
+            if seen_mask is mask and seen_rotary is rotary and seen_names is names:
                 return short
-        short = self._shorten(self._changed_at, kwargs, rows)
-        self._shortened.append((mask, rotary, short))
+        short = self._shorten(self._changed_at, names, module, kwargs, rows)
+        self._shortened.append((names, mask, rotary, short))
         return short
 
-    def _shorten(self, layer: int, kwargs: dict[str, Any], rows: Rows | None) -> dict[str, Any]:
+    def _shorten(
+        self, layer: int, names: LayerArguments, module: Any, kwargs: dict[str, Any], rows: Rows | None
+    ) -> dict[str, Any]:
         keys = self._memory.keys(layer, self._past, self._length, rows)
         if keys is None:
             return {}
-        attention = self._adapter.attention(self._model)
+        attention, given = self._adapter.attention(self._model), names.known(kwargs)
         before = None if self._past is None else self._past - self._memory.missing(layer)
-        mask = kwargs.get("attention_mask")
+        mask = given.get("attention_mask")
         mask = shorten_mask(mask, rows, keys, self._past, before, self._length, attention)
         short: dict[str, Any] = {"attention_mask": mask}
         if rows is not None:
-            short |= self._adapter.gather_rotary(kwargs, rows.index)
+            short |= self._adapter.gather_rotary(given, rows.index)
             if "flash" in attention:
-                short |= shorten_seams(kwargs, rows)
+                short |= shorten_seams(given, rows)
+            assert self._past is not None
+            check_gathered(given, short, (self._length, self._past + self._length), type(module).__name__)
         if static_length(self._cache) is not None:
-            short["past_key_values"] = FirstColumns(self._cache, keys.index.shape[1])
-            if kwargs.get("cache_position") is not None:  # transformers 5.0 writes there
+            short["cache"] = FirstColumns(self._cache, keys.index.shape[1])
+            if given.get("cache_position") is not None:  # transformers 5.0 writes there
                 count = self._length if rows is None else rows.index.shape[1]
-                short["cache_position"] = kwargs["cache_position"][:count] - self._memory.missing(layer)
-        return short
+                short["cache_position"] = given["cache_position"][:count] - self._memory.missing(layer)
+        return names.stock(short)
 
     def _trace(self, hidden_states: Tensor, before: int) -> None:
         self._element_size = hidden_states.element_size()

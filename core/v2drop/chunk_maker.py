@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .adapter import Adapter
 from .caches import filled, static_length
+from .calls import LayerArguments, cache_in
 from .chunk import Chunk
 from .dropper import ProgressiveDropper
 from .errors import UsageError, VisionMaskError
@@ -26,11 +27,13 @@ class ChunkMaker:
         schedule: the stages.
         adapter: what knows the model's insides.
         method: what scores tokens.
-        num_layers: decoder layers of the model.
+        arguments: of each decoder layer of the model, what it calls its arguments.
     """
 
-    def __init__(self, schedule: Schedule, adapter: Adapter, method: Method, num_layers: int) -> None:
-        self._schedule, self._adapter, self._method, self._num_layers = schedule, adapter, method, num_layers
+    def __init__(
+        self, schedule: Schedule, adapter: Adapter, method: Method, arguments: Sequence[LayerArguments]
+    ) -> None:
+        self._schedule, self._adapter, self._method, self._arguments = schedule, adapter, method, arguments
 
     def make(self, inner: nn.Module, inputs: Mapping[str, Any], assigned: Tensor | None) -> Chunk | None:
         """The state of a forward call; None where it has nothing to drop and nothing was dropped before.
@@ -46,7 +49,7 @@ class ChunkMaker:
             CacheError: the cache is not what it was.
             UsageError: the call is exported.
         """
-        ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), inputs.get("past_key_values")
+        ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), cache_in(inputs)
         given = ids if ids is not None else embeds
         if given is None:
             return None  # the stock model says what is missing
@@ -63,7 +66,7 @@ class ChunkMaker:
             dropper = None if text else self._dropper(inner, inputs, assigned, given.shape[:2], past, media)
         if dropper is None and not memory.held:
             return None
-        return Chunk(inner, self._adapter, dropper, memory, past, length, self._num_layers)
+        return Chunk(inner, self._adapter, dropper, memory, past, length, self._arguments)
 
     def _dropper(
         self,

@@ -41,3 +41,7 @@ class CacheError(V2DropError, RuntimeError):
 
 class MediaError(V2DropError, ValueError):
     """A picture or video that is missing, or that cannot be read or used."""
+
+
+class UntestedReleaseWarning(UserWarning):
+    """This release of transformers is newer than those that v2drop was tested on."""

@@ -43,6 +43,7 @@ class Ideal:
         adapter = v2drop.get_adapter(model)
         self._prompt, self._language_model = prompt, adapter.inner_model(model).language_model
         self._layers = adapter.decoder_layers(model)
+        self._names = [adapter.layer_arguments(layer) for layer in self._layers]
         self._inputs: dict[int, tuple[Tensor, dict[str, Any]]] = {}
         with v2drop.attach(model, schedule, method=method) as run:
             hooks = [
@@ -55,8 +56,9 @@ class Ideal:
 
     def _keep(self, layer: int) -> Callable[..., None]:
         def hook(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            options = {name: value for name, value in kwargs.items() if name not in ("past_key_values", "use_cache")}
-            hidden = args[0] if args else options.pop("hidden_states")
+            names = self._names[layer]
+            options = {name: value for name, value in kwargs.items() if name not in (names.cache, "use_cache")}
+            hidden = args[0] if args else options.pop(names.hidden_states)
             self._inputs[layer] = hidden.clone(), options
 
         return hook
@@ -70,7 +72,7 @@ class Ideal:
         for number, layer in enumerate(self._layers):
             if number in self._inputs:
                 hidden, options = self._inputs[number]
-            output = layer(hidden, past_key_values=cache, use_cache=True, **options)
+            output = layer(hidden, use_cache=True, **{self._names[number].cache: cache}, **options)
             hidden = output[0] if isinstance(output, tuple) else output  # Qwen2-VL's layers in transformers 5.0
         self._language_model.norm(hidden)
         return cache

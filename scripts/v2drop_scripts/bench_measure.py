@@ -11,6 +11,7 @@ from torch import Tensor
 
 import v2drop
 from v2drop import Method, Schedule, StageContext
+from v2drop.calls import cache_in
 from v2drop.methods import make_method
 
 from .bench_ideal import Ideal
@@ -77,7 +78,7 @@ def measure(
 
 def _dense(model: Any, prompt: Prompt) -> Turn:
     started = now()
-    cache = prompt.dense(model).past_key_values
+    cache = cache_in(prompt.dense(model))
     return _turn(model, prompt, cache, now() - started, 0.0)
 
 
@@ -85,7 +86,7 @@ def _dropped(model: Any, prompt: Prompt, name: str, schedule: Schedule) -> Turn:
     method = TimedScoring(make_method(name))
     with v2drop.attach(model, schedule, method=method) as run:
         started = now()
-        cache = prompt.attached(model, run).past_key_values
+        cache = cache_in(prompt.attached(model, run))
         return _turn(model, prompt, cache, now() - started, method.seconds)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from v2drop import Attachment, get_adapter
+from v2drop.calls import cache_argument
 
 from .errors import CommandError
 
@@ -93,9 +94,8 @@ class Prompt:
         """The output of the whole model, head included, for one more token behind this prompt, the `number`-th from 0."""
         positions = self.position_ids.amax(-1, keepdim=True).amax(0, keepdim=True) + 1 + number
         positions = positions.expand(*self.position_ids.shape[:-1], 1)
-        return model(
-            inputs_embeds=self.embeds[:, :1], position_ids=positions, past_key_values=cache, use_cache=True
-        ).logits
+        filled = cache_argument(model, cache)
+        return model(inputs_embeds=self.embeds[:, :1], position_ids=positions, use_cache=True, **filled).logits
 
 
 def mrope_positions(model: Any, length: Length) -> Tensor:

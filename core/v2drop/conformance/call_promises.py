@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..calls import cache_argument, cache_in
 from ..errors import VisionMaskError
 from .cases import generate, random_case
 from .flash_stand_in import flash_stand_in
@@ -67,9 +68,9 @@ class CallPromises(GenerationPromises):
         found = []
         for way in (self.attach, self.masking):
             with way(model, self.halves):
-                cache = model(**inputs, use_cache=True).past_key_values
+                cache = cache_in(model(**inputs, use_cache=True))
                 cache.crop(-3)
-                found.append(model(**turn, past_key_values=cache).logits)
+                found.append(model(**turn, **cache_argument(model, cache)).logits)
         torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..calls import cache_argument, cache_in
 from ..schedule import Schedule
 from .samples import Inputs, collate
 
@@ -128,7 +129,7 @@ def generate(model: Any, case: Case, **options: Any) -> list[Tensor]:
     if case.later is None:
         return steps
     later = behind(case.inputs, first.sequences, case.later)
-    second = model.generate(**later, **options, past_key_values=first.past_key_values)
+    second = model.generate(**later, **options, **cache_argument(model, cache_in(first)))
     return [*steps, second.sequences.float(), *second.logits]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attachment import attach
+from ..attaching import attach
 from .cases import Case
 from .subject import Subject
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..calls import cache_argument, cache_in
 from .call_promises import CallPromises
 from .generation_promises import GREEDY
 from .samples import Inputs
@@ -41,10 +42,10 @@ class FaultPromises(CallPromises):
         model, inputs = self.model(), self._prompt_alone()
         turn = self._turns()[0]
         with self.attach(model, self.halves):
-            fresh, cache = (model(**inputs, use_cache=True).past_key_values for _ in range(2))
-            self._fail_in_a_layer(model, {"input_ids": turn, "past_key_values": cache}, layer=0)
-            found = model(turn, past_key_values=cache).logits
-            assert torch.equal(found, model(turn, past_key_values=fresh).logits)
+            fresh, cache = (cache_in(model(**inputs, use_cache=True)) for _ in range(2))
+            self._fail_in_a_layer(model, {"input_ids": turn, **cache_argument(model, cache)}, layer=0)
+            found = model(turn, **cache_argument(model, cache)).logits
+            assert torch.equal(found, model(turn, **cache_argument(model, fresh)).logits)
 
     def _fail_in_a_layer(self, model: Any, inputs: dict[str, Any], layer: int) -> None:
         def interrupt(*_: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..calls import cache_argument, cache_in
 from .cases import generate
 from .samples import Inputs
 from .truth_promises import TruthPromises
@@ -130,11 +131,13 @@ class GenerationPromises(TruthPromises):
         """Two turns behind copies of one cache give what they give behind caches of their own."""
         model, inputs = self.model(), self._prompt_alone()
         with self.attach(model, self.halves):
-            cache = model(**inputs, use_cache=True).past_key_values
-            branches = [model(turn, past_key_values=copy.deepcopy(cache)).logits for turn in self._turns()]
+            cache = cache_in(model(**inputs, use_cache=True))
+            branches = [model(turn, **cache_argument(model, copy.deepcopy(cache))).logits for turn in self._turns()]
             for turn, branch in zip(self._turns(), branches, strict=True):
-                own = model(**inputs, use_cache=True).past_key_values
-                torch.testing.assert_close(branch, model(turn, past_key_values=own).logits, atol=1e-5, rtol=1e-5)
+                own = cache_in(model(**inputs, use_cache=True))
+                torch.testing.assert_close(
+                    branch, model(turn, **cache_argument(model, own)).logits, atol=1e-5, rtol=1e-5
+                )
 
     @torch.no_grad()
     def test_a_cache_cropped_back_to_the_prompt_goes_on_as_before(self) -> None:
@@ -142,14 +145,14 @@ class GenerationPromises(TruthPromises):
         model, inputs = self.model(), self._prompt_alone()
         first, second = self._turns()
         with self.attach(model, self.halves):
-            cache = model(**inputs, use_cache=True).past_key_values
+            cache = cache_in(model(**inputs, use_cache=True))
             fresh = copy.deepcopy(cache)
-            model(first, past_key_values=cache)
+            model(first, **cache_argument(model, cache))
             try:
                 cache.crop(inputs["input_ids"].shape[1])  # transformers 5.0 takes the length that is to be left
             except ValueError:
                 cache.crop(-first.shape[1])
-            found, wanted = (model(second, past_key_values=each).logits for each in (cache, fresh))
+            found, wanted = (model(second, **cache_argument(model, each)).logits for each in (cache, fresh))
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
     @torch.no_grad()
@@ -160,8 +163,8 @@ class GenerationPromises(TruthPromises):
         found = []
         for way in (self.attach, self.masking):
             with way(model, self.halves):
-                cache = model(**inputs, use_cache=True).past_key_values
-                found.append(model(turn, past_key_values=cache).logits)
+                cache = cache_in(model(**inputs, use_cache=True))
+                found.append(model(turn, **cache_argument(model, cache)).logits)
         torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
 
     def _prompt_alone(self) -> Inputs:

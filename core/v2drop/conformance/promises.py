@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attachment import Attachment
+from ..calls import cache_argument, cache_in
 from ..registry import get_adapter
 from ..report import DropReport
 from ..schedule import Schedule
@@ -93,7 +94,7 @@ class AdapterConformance(FaultPromises, InputPromises, TrainingPromises, Refusal
         """Each layer's keys are text and the vision tokens alive; the report's bytes are the cache's."""
         model, inputs = self.model(), self.ending_in_text(3)
         with self.attach(model, self.halves) as run:
-            cache = model(**inputs, use_cache=True).past_key_values
+            cache = cache_in(model(**inputs, use_cache=True))
         report = report_of(run)
         vision = int(self.is_vision(inputs).sum())
         alive = self.halves.tokens_per_layer(self.depth, vision)
@@ -130,7 +131,7 @@ class AdapterConformance(FaultPromises, InputPromises, TrainingPromises, Refusal
         for turn in (inputs, {"input_ids": self._turns()[0]}):
             length = turn["input_ids"].shape[1]
             asked = {"output_hidden_states": True, "output_attentions": True, "use_cache": True, **options}
-            output = model(**turn, past_key_values=cache, **asked)
+            output = model(**turn, **cache_argument(model, cache), **asked)
             values = list(output if isinstance(output, tuple) else output.values())
             tuples = [value for value in values if type(value) is tuple]
             hidden, attentions = (next(v for v in tuples if v[0].ndim == ndim) for ndim in (3, 4))

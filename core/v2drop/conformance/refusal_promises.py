@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..calls import cache_argument, cache_in
 from ..errors import CacheError, UsageError, V2DropError
 from .generation_promises import GenerationPromises
 from .input_promises import raises
@@ -25,10 +26,10 @@ class RefusalPromises(GenerationPromises):
         last = int(self.is_vision(inputs)[0].nonzero()[-1])
 
         def go_on() -> None:
-            cache = model(**inputs, use_cache=True).past_key_values
+            cache = cache_in(model(**inputs, use_cache=True))
             for layer in cache.layers:
                 layer.keys, layer.values = layer.keys[:, :, :last], layer.values[:, :, :last]
-            model(self._turns()[0], past_key_values=cache)
+            model(self._turns()[0], **cache_argument(model, cache))
 
         self._refused(CacheError, go_on, model, record_property)
 
@@ -39,9 +40,9 @@ class RefusalPromises(GenerationPromises):
         inputs["attention_mask"][:, -2:] = 0
 
         def go_on() -> None:
-            cache = model(**inputs, use_cache=True).past_key_values
+            cache = cache_in(model(**inputs, use_cache=True))
             cache.crop(-2)
-            model(self._turns()[0], past_key_values=cache)
+            model(self._turns()[0], **cache_argument(model, cache))
 
         self._refused(CacheError, go_on, model, record_property)
 
@@ -51,8 +52,8 @@ class RefusalPromises(GenerationPromises):
         model, inputs = self.model(), self._prompt_alone()
 
         def go_on() -> None:
-            cache = model(**inputs, use_cache=True).past_key_values
-            model(self._turns()[0].repeat(2, 1), past_key_values=cache)
+            cache = cache_in(model(**inputs, use_cache=True))
+            model(self._turns()[0].repeat(2, 1), **cache_argument(model, cache))
 
         self._refused(CacheError, go_on, model, record_property)
 
@@ -62,7 +63,7 @@ class RefusalPromises(GenerationPromises):
         model, layers = self.model(), self.library.cache_utils
         cache = layers.DynamicCache()
         cache.layers = [layers.DynamicSlidingWindowLayer(4) for _ in range(self.depth)]
-        call = partial(model, **self._prompt_alone(), past_key_values=cache)
+        call = partial(model, **self._prompt_alone(), **cache_argument(model, cache))
         self._refused(CacheError, call, model, record_property)
 
     @torch.no_grad()

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..adapter import Adapter
-from ..attachment import Attachment, attach
+from ..attaching import attach
+from ..attachment import Attachment
 from ..methods import methods
 from ..schedule import Schedule
 from .samples import PAD, Inputs, collate, random_prompt

@@ -63,8 +63,8 @@ class MaskingTruth:
         kwargs = {**dict(zip(self.arguments, args, strict=False)), **kwargs}
         given = kwargs["input_ids"] if kwargs.get("input_ids") is not None else kwargs["inputs_embeds"]
         batch, length = given.shape[:2]
-        cache = kwargs.get("past_key_values")
-        self.past = cache.get_seq_length() if cache is not None else 0
+        caches = _caches(kwargs)
+        self.past = next(iter(caches.values())).get_seq_length() if caches else 0
         total = self.past + length
         padding = kwargs.get("attention_mask")
         self.real = torch.ones(batch, total, dtype=torch.bool) if padding is None else padding.bool()
@@ -110,8 +110,7 @@ class MaskingTruth:
         seen = (visible | itself)[:, None]
         additive = torch.zeros(seen.shape, dtype=hidden.dtype).masked_fill(~seen, torch.finfo(hidden.dtype).min)
         if self.method != "v2drop" and number + 1 in self.gone and self.vision.any():
-            cache = copy.deepcopy(kwargs["past_key_values"]) if self.past else None
-            self.attention, self.keys = _attention(module, hidden, additive, kwargs, cache)
+            self.attention, self.keys = _attention(module, hidden, additive, kwargs, bool(self.past))
         return args, {**kwargs, "attention_mask": additive if self.eager else seen}
 
     def _drop(self, stage: Stage, hidden: Tensor) -> None:
@@ -161,7 +160,7 @@ class MaskingTruth:
         return PLAIN_SCORES[self.method](plain).tolist()
 
 
-def _attention(module: Any, hidden: Tensor, mask: Tensor, kwargs: dict[str, Any], cache: Any) -> tuple[Tensor, Tensor]:
+def _attention(module: Any, hidden: Tensor, mask: Tensor, kwargs: dict[str, Any], past: bool) -> tuple[Tensor, Tensor]:
     """Weights [B, heads, S, K] of a layer by the stock model's own eager attention, and keys [B, S, key heads * D]."""
     attention, hidden = module.self_attn, module.input_layernorm(hidden)
     usual = attention.config._attn_implementation
@@ -169,7 +168,9 @@ def _attention(module: Any, hidden: Tensor, mask: Tensor, kwargs: dict[str, Any]
     try:
         needed = ("position_embeddings", "cache_position")
         options = {name: kwargs[name] for name in needed if kwargs.get(name) is not None}
-        weights = attention(hidden_states=hidden, attention_mask=mask, past_key_values=cache, **options)[1]
+        if past:
+            options |= copy.deepcopy(_caches(kwargs))
+        weights = attention(hidden_states=hidden, attention_mask=mask, **options)[1]
     finally:
         attention.config._attn_implementation = usual
     return weights, attention.k_proj(hidden)
@@ -179,6 +180,11 @@ def _distance(one: Tensor, other: Tensor, metric: str) -> Tensor:
     if metric == "cosine":
         return 1 - (one * other).sum(-1) / (one.pow(2).sum(-1) * other.pow(2).sum(-1)).sqrt()
     return (one - other).abs().sum(-1) if metric == "l1" else (one - other).pow(2).sum(-1).sqrt()
+
+
+def _caches(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The argument that is a cache: its name differs between releases."""
+    return {name: value for name, value in kwargs.items() if hasattr(value, "get_seq_length")}
 
 
 def _carried(media: Any) -> bool:

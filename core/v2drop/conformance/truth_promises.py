@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..calls import cache_argument, cache_in
 from ..schedule import Schedule
 from .cases import Case, generate, random_case
 from .comparison import CLOSE, Act, equals_masking
@@ -89,7 +90,7 @@ class TruthPromises(Subject):
         for turn in (case.inputs, case.later):
             assert turn is not None
             inputs = {name: value for name, value in turn.items() if name != "attention_mask"}
-            output = model(**inputs, past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
+            output = model(**inputs, **cache_argument(model, cache), use_cache=True)
+            cache = cache_in(output)
             logits.append(output.logits[self.is_text(turn)])
         return logits

@@ -1,0 +1,76 @@
+"""`v2drop.attach`: what it is given, checked before the model is touched."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .adapter import Adapter
+from .attachment import Attachment
+from .errors import ScheduleError, UnsupportedModelError
+from .methods import Method, make_method
+from .registry import get_adapter, unwrap
+from .releases import check_release
+from .schedule import READ_ON, Schedule
+
+
+def attach(
+    model: nn.Module,
+    schedule: Schedule | None = None,
+    *,
+    retained: float | None = None,
+    method: str | Method = "v2drop",
+    metric: str | None = None,
+    adapter: Adapter | None = None,
+) -> Attachment:
+    """Make a stock vision-language model drop vision tokens, until detached.
+
+    Args:
+        model: a transformers model that an adapter serves, also inside PEFT or torch.compile.
+        schedule: when to drop and how many stay.
+        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers, cut at the method's
+            relative depths (`Schedule.for_budget`).
+        method: how tokens are scored: a name of `v2drop.methods()`, or a `Method` made with options.
+        metric: of "v2drop", the distance between two layers' inputs: "l2" (the default), "l1" or "cosine".
+        adapter: what knows the model's insides; by default the installed one for its model type.
+
+    Returns:
+        The attachment, live at once; use it as a context manager or call `detach()`.
+
+    Raises:
+        UnsupportedModelError: no adapter serves the model, or what it is called with cannot be understood.
+        ScheduleError: both or neither of schedule and retained, or a schedule that does not fit the model's depth.
+        MethodError, MetricError: an unknown method or metric, or a metric for another method than V2Drop.
+        AlreadyAttachedError: v2drop is attached to this model already.
+
+    On a release of transformers newer than those tested, an UntestedReleaseWarning says so; see `v2drop.releases`.
+    """
+    if adapter is None:
+        adapter = get_adapter(model)
+    elif not isinstance(adapter, Adapter):
+        raise UnsupportedModelError(f"adapter={adapter!r}: pass an instance of a v2drop.Adapter; see CONTRIBUTING.md")
+    bare = unwrap(model)
+    if not isinstance(bare, nn.Module):
+        raise UnsupportedModelError(f"{type(model).__name__} is not a model; see README, 'Supported models'")
+    depth = len(adapter.decoder_layers(bare))
+    chosen = make_method(method, metric=metric)
+    if (schedule is None) == (retained is None):
+        raise ScheduleError(
+            f"schedule={schedule!r} and retained={retained!r}: pass one of the two, for example retained=0.333; {READ_ON}"
+        )
+    if schedule is None:
+        assert retained is not None
+        schedule = chosen.schedule(depth, retained)
+    if not isinstance(schedule, Schedule):
+        raise ScheduleError(
+            f"schedule={schedule!r}: pass a v2drop.Schedule (a published one: v2drop.Schedule.preset(name)), or a budget "
+            f"as retained=...; {READ_ON}"
+        )
+    schedule.check_depth(depth)
+    first = adapter.first_stage(bare)
+    if schedule.stages and schedule.stages[0].layer < first:
+        raise ScheduleError(
+            f"a stage before layer {schedule.stages[0].layer}: in {type(bare).__name__} nothing may be dropped before layer "
+            f"{first}; pass a schedule that starts there; {READ_ON}"
+        )
+    check_release(bare, adapter)
+    return Attachment(bare, schedule, adapter, chosen)
