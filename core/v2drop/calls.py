@@ -124,9 +124,9 @@ def check_inner_model(inner: nn.Module, media_inputs: Iterable[str]) -> tuple[st
     missing = [name for name in needed if name not in names]
     if missing:
         raise UnsupportedModelError(
-            f"{type(inner).__name__}.forward({', '.join(names)}) takes no {', no '.join(missing)}: v2drop would not see what "
-            "is passed in its place. Adapter.media_inputs names the arguments that carry pictures and videos, and "
-            f"Adapter.inner_model the model that takes them; {_READ_ON}"
+            f"{type(inner).__name__}.forward({', '.join(names)}) takes no {', no '.join(missing)}, so v2drop would not see what "
+            "is passed in its place: pass the adapter of this model type, or none. A new adapter's media_inputs name the "
+            f"arguments that carry pictures and videos, and its inner_model is what takes them; {_READ_ON}"
         )
     return names
 

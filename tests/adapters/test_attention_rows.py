@@ -27,8 +27,9 @@ def test_rows_equal_the_full_matrix(subject, attention, cache):
     def look(layer, args, kwargs):
         hidden = args[0]
         rows = torch.tensor([[hidden.shape[1] - 1, 1], [2, 0]])
-        before = kwargs["past_key_values"].get_seq_length()
-        found.append((rows, adapter.attention_rows(layer, hidden, kwargs, rows, before)))
+        given = adapter.layer_arguments(layer).known(kwargs)
+        before = given["cache"].get_seq_length()
+        found.append((rows, adapter.attention_rows(layer, hidden, given, rows, before)))
 
     adapter.decoder_layers(model)[0].register_forward_pre_hook(look, with_kwargs=True)
     caches = {each: CACHES[cache](model.config) for each in (subject.model("eager"), model)}

@@ -44,8 +44,8 @@ class LeavesRotaryPositionsAlone(Qwen2VLAdapter):
     """As if what was left had moved together: the mistake of whoever shortens cos and sin instead of gathering them."""
 
     def gather_rotary(self, layer_kwargs, index):
-        pair = layer_kwargs["position_embeddings"]
-        return {"position_embeddings": tuple(part[..., : index.shape[1], :] for part in pair)}
+        pair, right = layer_kwargs["position_embeddings"], super().gather_rotary(layer_kwargs, index)
+        return right | {"position_embeddings": tuple(part[..., : index.shape[1], :] for part in pair)}
 
 
 class TakesOneSamplesRotaryPositionsForAll(Qwen2VLAdapter):

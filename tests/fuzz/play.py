@@ -83,7 +83,7 @@ class Conversation:
         self.go_on(turn)
         try:
             self.cache.crop(length)  # transformers 5.0 takes the length that is to be left
-        except ValueError:
+        except (ValueError, RuntimeError):
             self.cache.crop(length - self.cache.get_seq_length())
         self.whole, self.sequences = before
 

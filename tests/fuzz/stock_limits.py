@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import transformers
 from fuzz.combination import LOOKAHEAD, QWEN, Combination
+from transformers.cache_utils import StaticLayer
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,26 @@ IN_ALL_RELEASES = (
         llava(1, 1, mode="assisted"),
     ),
     Limit(
-        "assisted generation needs a cache that grows",
-        lambda c: c.mode in LOOKAHEAD and c.cache != "dynamic",
-        llava(1, mode="prompt lookup", cache="static"),
+        "assisted generation needs a cache",
+        lambda c: c.mode in LOOKAHEAD and c.cache == "none",
+        llava(1, mode="prompt lookup", cache="none"),
     ),
     Limit(
         "a prompt is taken in chunks with a cache",
         lambda c: c.mode == "chunked prefill" and c.cache == "none",
         llava(1, mode="chunked prefill", cache="none"),
     ),
+)
+BEFORE_5_24 = (
     Limit(
-        "static caches cannot be cropped",
+        "static caches cannot be cropped before transformers 5.24",
         lambda c: c.cache == "static" and c.between == "cropped",
         llava(1, cache="static", later_media=0, between="cropped"),
+    ),
+    Limit(
+        "assisted generation before transformers 5.24 needs a cache that grows",
+        lambda c: c.cache == "static" and c.mode in LOOKAHEAD,
+        llava(1, mode="prompt lookup", cache="static"),
     ),
 )
 IN_5_0 = (
@@ -87,7 +95,11 @@ IN_LATER_RELEASES = (
         qwen(1, later_media=1),
     ),
 )
-LIMITS = IN_ALL_RELEASES + (IN_5_0 if transformers.__version__.startswith("5.0.") else IN_LATER_RELEASES)
+LIMITS = (
+    IN_ALL_RELEASES
+    + (() if hasattr(StaticLayer, "crop") else BEFORE_5_24)
+    + (IN_5_0 if transformers.__version__.startswith("5.0.") else IN_LATER_RELEASES)
+)
 
 
 def limit_of(combination: Combination) -> Limit | None:

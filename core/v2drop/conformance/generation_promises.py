@@ -150,7 +150,7 @@ class GenerationPromises(TruthPromises):
             model(first, **cache_argument(model, cache))
             try:
                 cache.crop(inputs["input_ids"].shape[1])  # transformers 5.0 takes the length that is to be left
-            except ValueError:
+            except (ValueError, RuntimeError):  # later ones the number of tokens to take away, less than none
                 cache.crop(-first.shape[1])
             found, wanted = (model(second, **cache_argument(model, each)).logits for each in (cache, fresh))
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
