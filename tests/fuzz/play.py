@@ -79,12 +79,12 @@ class Conversation:
 
     def go_on_and_crop(self, turn):
         """Say a turn and take it back."""
-        before, length = (self.whole, self.sequences), self.cache.get_seq_length()
+        before, length = (self.whole, self.sequences), int(self.cache.get_seq_length())
         self.go_on(turn)
         try:
             self.cache.crop(length)  # transformers 5.0 takes the length that is to be left
         except (ValueError, RuntimeError):
-            self.cache.crop(length - self.cache.get_seq_length())
+            self.cache.crop(length - int(self.cache.get_seq_length()))
         self.whole, self.sequences = before
 
     def start_over(self, turn):
