@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import tiny_llava
 import tiny_llava_next as anyres
 import tiny_llava_onevision as onevision
@@ -143,5 +145,9 @@ class Qwen25VLSubject(Subject):
             sample["second_per_grid_ts"] = torch.tensor([0.5, 1.0, 2.0])[: len(sample["video_grid_thw"])]
         return sample
 
+
+if os.environ.get("V2DROP_TEST_SHORT"):  # `make test-versions`
+    for kind in (LlavaSubject, LlavaNextSubject, LlavaOnevisionSubject, Qwen2VLSubject, Qwen25VLSubject):
+        kind.cases = 60
 
 SUBJECTS = [LlavaSubject(), LlavaNextSubject(), LlavaOnevisionSubject(), Qwen2VLSubject(), Qwen25VLSubject()]

@@ -48,10 +48,10 @@ def test_the_self_check_passes_and_is_quick_and_leaves_the_model_and_random_numb
     self_check(model, subject.adapter())
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()  # others may use the machine too
         self_check(model, subject.adapter())
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.25
+        times.append(time.process_time() - started)
+    assert min(times) < 0.2
     assert torch.equal(torch.get_rng_state(), state)
     assert {name: id(weight) for name, weight in model.named_parameters()} == before
 

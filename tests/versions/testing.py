@@ -14,17 +14,32 @@ from xml.etree import ElementTree
 from .overlay import PROJECT, environment
 
 TESTS = ("tests/adapters", "tests/core", "tests/fuzz")
+ELSEWHERE = (
+    "wrappers",
+    "llava_flex",
+    "placement",
+    "several_devices",
+    "tensor_parallel",
+    "quantized",
+    "conformance_kit",
+)
 
 
-def run_tests(folder, versions, workers, feature_table=False):
-    """Counts of passed, skipped and failed tests, the names of the first that failed, and the seconds it took."""
+def run_tests(folder, versions, workers, *, short=False, feature_table=False):
+    """Counts of passed, skipped and failed tests, the names of the first that failed, and the seconds it took.
+
+    `short`: 60 random cases for each architecture, the truth tests alone of the methods beside V2Drop, and not what runs on a
+    model from outside (`ELSEWHERE`), such as torch.compile and PEFT.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-loadscope-reorder"]
     command += ["--numprocesses", workers, "--dist", "loadfile"]
     command += ["tests/adapters", "--feature-table"] if feature_table else TESTS
+    if short:
+        command += ["-k", "not OnLlava or truth", *(f"--ignore=tests/adapters/test_{name}.py" for name in ELSEWHERE)]
     with tempfile.TemporaryDirectory() as scratch:
         report, started = Path(scratch, "report.xml"), time.monotonic()
         command.append(f"--junitxml={report}")
-        given = {**environment(folder), "V2DROP_TEST_TRANSFORMERS": versions[0]}
+        given = {**environment(folder), "V2DROP_TEST_TRANSFORMERS": versions[0], "V2DROP_TEST_SHORT": "1" * short}
         done = subprocess.run(command, cwd=PROJECT, env=given, check=False, stdout=sys.stderr)
         seconds = round(time.monotonic() - started)
         if done.returncode not in (0, 1) or not report.exists():
