@@ -36,8 +36,8 @@ test-oldest: setup  ## run the adapters', the core's and the fuzz tests on the o
 test-newest: setup  ## run them on the transformers that pip installs today, if it is newer than the one that is pinned
 	$(OTHER_VERSIONS) newest --unless-pinned
 
-test-versions: setup  ## run them on VERSIONS="5.6.0 newest" of transformers, TORCH="2.6.0" of torch; writes docs/releases.*
-	$(OTHER_VERSIONS) --write $(VERSIONS) --torch $(TORCH)
+test-versions: setup  ## run most of them on VERSIONS="5.6.0 newest" of transformers, TORCH="2.6.0" of torch; writes docs/releases.*
+	$(OTHER_VERSIONS) --write --short $(VERSIONS) --torch $(TORCH)
 
 test-installs: setup  ## install the wheel as people do, one extra at a time, without constraints, and use it (about 10 minutes)
 	V2DROP_INSTALLS=$(VENV)/installs $(BIN)/python -m pytest tests/installs

@@ -30,6 +30,9 @@ def main(arguments=None):
     parser.add_argument(
         "--feature-table", action="store_true", help="the adapters' tests alone; write their table of features"
     )
+    parser.add_argument(
+        "--short", action="store_true", help="fewer random cases, and not what runs on a model from outside"
+    )
     parser.add_argument("--workers", default="2", help="test files at a time (default: 2)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     chosen = parser.parse_args(arguments)
@@ -51,7 +54,12 @@ def main(arguments=None):
             continue
         row = None if chosen.again or chosen.feature_table else outcomes.find(versions, digest)
         if row is None:
-            row = outcomes.add(versions, run_tests(folder, versions, chosen.workers, chosen.feature_table), digest)
+            row = outcomes.add(
+                versions,
+                chosen.short,
+                run_tests(folder, versions, chosen.workers, short=chosen.short, feature_table=chosen.feature_table),
+                digest,
+            )
         tell(row.told())
         rows.append(row)
         wrong += row.failed > 0

@@ -12,8 +12,10 @@ from .overlay import PROJECT, supported
 DATA, PAGE = PROJECT / "docs" / "releases.json", PROJECT / "docs" / "releases.md"
 HEAD = """# Releases that v2drop was tested on
 
-All tests of the adapters, the core, and the fuzz's 100 fixed combinations, on each release. `make test-versions
-VERSIONS="5.6.0 newest" TORCH="2.6.0"` runs them and writes this table. What is skipped, and why, stands in the tables of features
+The tests of the adapters, the core, and 100 fixed combinations of the fuzz, on each release, by `make test-versions
+VERSIONS="5.6.0 newest" TORCH="2.6.0"`, which writes this table. CI runs all of them on the oldest release, on the one that is
+pinned, and on the newest; short runs make up 60 random cases for each architecture, and leave out what runs on a model from outside,
+such as torch.compile, PEFT and quantization. What is skipped, and why, stands in the tables of features
 ([newest](features-{newest}.md), [oldest](features-{oldest}.md)).
 
 """
@@ -31,6 +33,7 @@ class Row:
     failed: int = 0
     failures: list[str] = field(default_factory=list)
     seconds: float = 0
+    short: bool = False
     sources: str = ""
 
     @property
@@ -46,9 +49,21 @@ class Row:
 
 def table(rows):
     """The rows as Markdown, by release."""
-    lines = ["| transformers | torch | Python | passed | skipped | failed | |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| transformers | torch | Python | tests | passed | skipped | failed | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in sorted(rows, key=lambda row: (Version(row.transformers), Version(row.torch))):
-        cells = (row.transformers, row.torch, row.python, row.passed, row.skipped, row.failed, row.outcome)
+        cells = (
+            row.transformers,
+            row.torch,
+            row.python,
+            "short" if row.short else "all",
+            row.passed,
+            row.skipped,
+            row.failed,
+            row.outcome,
+        )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
@@ -69,8 +84,8 @@ class Outcomes:
         row = self._rows.get(self._key(Row(*versions)))
         return row if row is not None and row.sources == sources and not row.failed else None
 
-    def add(self, versions, counts, sources):
-        row = Row(*versions, **counts, sources=sources)
+    def add(self, versions, short, counts, sources):
+        row = Row(*versions, **counts, short=short, sources=sources)
         self._rows[self._key(row)] = row
         return row
 
