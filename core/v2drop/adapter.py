@@ -83,6 +83,18 @@ class Adapter(ABC):
             )
         return layers
 
+    def language_model(self, model: Any) -> Any:
+        """The module that holds the decoder layers and calls them."""
+        layers = self.decoder_layers(model)
+        inner = self.inner_model(model)
+        found = next((each for each in inner.modules() if any(child is layers for child in each.children())), None)
+        if found is None:
+            raise UnsupportedModelError(
+                f"no module of {type(inner).__name__} holds its decoder layers: override {type(self).__name__}.language_model; "
+                "see CONTRIBUTING.md"
+            )
+        return found
+
     def first_stage(self, model: Any) -> int:
         """The first decoder layer before which tokens may be dropped; later where a model adds to vision tokens in between.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from .adapter import Adapter
-from .attachment import Attachment
+from .attachment import Attachment, OnReport
 from .errors import ScheduleError, UnsupportedModelError
 from .methods import Method, make_method
 from .registry import get_adapter, unwrap
@@ -21,6 +21,7 @@ def attach(
     method: str | Method = "v2drop",
     metric: str | None = None,
     adapter: Adapter | None = None,
+    on_report: OnReport | None = None,
 ) -> Attachment:
     """Make a stock vision-language model drop vision tokens, until detached.
 
@@ -32,6 +33,8 @@ def attach(
         method: how tokens are scored: a name of `v2drop.methods()`, or a `Method` made with options.
         metric: of "v2drop", the distance between two layers' inputs: "l2" (the default), "l1" or "cosine".
         adapter: what knows the model's insides; by default the installed one for its model type.
+        on_report: called with the DropReport of each chunk that held vision tokens, in the thread that made the call, when
+            the language model has taken the chunk in. What it raises ends the call.
 
     Returns:
         The attachment, live at once; use it as a context manager or call `detach()`.
@@ -51,7 +54,7 @@ def attach(
     bare = unwrap(model)
     if not isinstance(bare, nn.Module):
         raise UnsupportedModelError(f"{type(model).__name__} is not a model; see README, 'Supported models'")
-    depth = len(adapter.decoder_layers(bare))
+    depth, first = len(adapter.decoder_layers(bare)), adapter.first_stage(bare)
     chosen = make_method(method, metric=metric)
     if (schedule is None) == (retained is None):
         raise ScheduleError(
@@ -59,18 +62,17 @@ def attach(
         )
     if schedule is None:
         assert retained is not None
-        schedule = chosen.schedule(depth, retained)
+        schedule = chosen.schedule(depth, retained, first)
     if not isinstance(schedule, Schedule):
         raise ScheduleError(
             f"schedule={schedule!r}: pass a v2drop.Schedule (a published one: v2drop.Schedule.preset(name)), or a budget "
             f"as retained=...; {READ_ON}"
         )
     schedule.check_depth(depth)
-    first = adapter.first_stage(bare)
     if schedule.stages and schedule.stages[0].layer < first:
         raise ScheduleError(
             f"a stage before layer {schedule.stages[0].layer}: in {type(bare).__name__} nothing may be dropped before layer "
             f"{first}; pass a schedule that starts there; {READ_ON}"
         )
     check_release(bare, adapter)
-    return Attachment(bare, schedule, adapter, chosen)
+    return Attachment(bare, schedule, adapter, chosen, on_report)

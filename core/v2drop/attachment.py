@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import count
-from threading import local
+from threading import Lock, Thread, current_thread, get_ident
+from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .adapter import Adapter
-from .calls import check_inner_model
+from .caches import filled
+from .calls import cache_in, check_inner_model
 from .chunk_maker import ChunkMaker
+from .continuous_batching import guard, unguard
 from .errors import AlreadyAttachedError, UsageError
 from .methods import Method
 from .registry import unwrap
 from .report import ChunkTrace, DropReport
 from .schedule import Schedule
 
-_THREAD, _THREADS = local(), count()
+OnReport = Callable[[DropReport], object]
+_ASSIGNING = Lock()
 _CHUNK = "v2drop_chunk"  # the keyword argument in which a forward call carries its state to the decoder layers
 
 
 class Attachment:
     """v2drop on one model. Made by `attach`; a context manager that detaches on leaving, and serves until then, once.
 
-    Attributes:
-        schedule: the stages in force.
-        method: what scores tokens.
-        report: DropReport of the last chunk that held vision tokens, None before one. It survives `detach`.
+    Several threads may generate on one attached model at the same time.
     """
 
-    def __init__(self, model: nn.Module, schedule: Schedule, adapter: Adapter, method: Method) -> None:
-        self.schedule, self.method = schedule, method
+    def __init__(
+        self,
+        model: nn.Module,
+        schedule: Schedule,
+        adapter: Adapter,
+        method: Method,
+        on_report: OnReport | None = None,
+    ) -> None:
+        self._schedule, self._method, self._on_report = schedule, method, on_report
         self._name = type(model).__name__  # not the model: people keep attachments for their reports
-        self._vision_masks: dict[int, Tensor] = {}  # by the thread that assigned it
-        self._trace: ChunkTrace | None = None
+        self._vision_masks: WeakKeyDictionary[Thread, Tensor] = WeakKeyDictionary()  # by the thread that assigned it
+        self._masks_wait = False  # whether there are any: a compiled step could not look into the dictionary
+        self._traces: WeakKeyDictionary[Thread, ChunkTrace] = WeakKeyDictionary()  # by the thread that made the call
+        self._models = (ref(model), ref(unwrap(adapter.inner_model(model))))
         inner, layers = unwrap(adapter.inner_model(model)), adapter.decoder_layers(model)
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
             raise AlreadyAttachedError(
@@ -50,6 +62,7 @@ class Attachment:
         self._dimensions = adapter.dimensions(model)
         self._hooks: list[RemovableHandle] = []
         self._forwards: list[tuple[nn.Module, Any]] = []
+        guard(model, adapter)
         self._hook(inner, self._before_model)
         self._hooks.append(inner.register_forward_hook(self._after_model, with_kwargs=True))
         for part in inner.children():
@@ -77,9 +90,20 @@ class Attachment:
         self.detach()
 
     def detach(self) -> None:
-        """Restore the model. Calling it again does nothing."""
+        """Restore the model. Calling it again does nothing.
+
+        Raises:
+            UsageError: another thread is in a call of this model, or in its `generate`.
+        """
+        if self._hooks and _in_a_call(self._models):
+            raise UsageError(
+                f"another thread is in a call of this {self._name}, which would go on without v2drop: wait until it has "
+                "returned, then detach(); see docs/service.md"
+            )
         for hook in self._hooks:
             hook.remove()
+        if (model := self._models[0]()) is not None:
+            unguard(model)
         for module, forward in self._forwards:
             if vars(module).get("forward") == forward:
                 del vars(module)["forward"]
@@ -87,9 +111,24 @@ class Attachment:
         self._forwards.clear()
 
     @property
+    def schedule(self) -> Schedule:
+        """The stages in force. To change them, detach and attach anew."""
+        return self._schedule
+
+    @property
+    def method(self) -> Method:
+        """What scores tokens. To change it, detach and attach anew."""
+        return self._method
+
+    @property
     def report(self) -> DropReport | None:
-        """What was dropped in the last chunk that held vision tokens."""
-        return None if self._trace is None else DropReport(self._trace, self._dimensions)
+        """What was dropped in this thread's last chunk that held vision tokens; it survives `detach`.
+
+        None before one, and after a call without media that began a new sequence. What other threads' calls dropped, those
+        of a streamer's among them, goes to `attach(..., on_report=...)`.
+        """
+        trace = self._traces.get(current_thread())
+        return None if trace is None else DropReport(trace, self._dimensions)
 
     @property
     def vision_mask(self) -> Tensor | None:
@@ -98,14 +137,16 @@ class Attachment:
         It serves the next call of the thread that assigned it, and that one alone; None takes it back. Its rows may be samples
         before generate() multiplied them for beams.
         """
-        return self._vision_masks.get(_thread())
+        return self._vision_masks.get(current_thread())
 
     @vision_mask.setter
     def vision_mask(self, mask: Tensor | None) -> None:
-        if mask is None:
-            self._vision_masks.pop(_thread(), None)
-        else:
-            self._vision_masks[_thread()] = mask
+        with _ASSIGNING:
+            if mask is None:
+                self._vision_masks.pop(current_thread(), None)
+            else:
+                self._vision_masks[current_thread()] = mask
+            self._masks_wait = bool(self._vision_masks)
 
     def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if getattr(module, "_is_replica", False):
@@ -114,10 +155,16 @@ class Attachment:
                 "DistributedDataParallel or device_map; see README, 'Limits'"
             )
         inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
-        # _thread only where one is assigned: a compiled step could not call it
-        assigned = self._vision_masks.pop(_thread(), None) if self._vision_masks else None
+        assigned = None
+        if self._masks_wait:
+            assigned, self.vision_mask = self.vision_mask, None
         chunk = self._chunks.make(module, inputs, assigned)
-        return None if chunk is None else (args, {**kwargs, _CHUNK: chunk})
+        if chunk is not None:
+            return args, {**kwargs, _CHUNK: chunk}
+        compiling = torch.compiler.is_compiling()
+        if not compiling and self._traces and not filled(cache_in(inputs), inputs.get("cache_position")):
+            self._traces.pop(current_thread(), None)  # a new sequence, without media: the last report is another's
+        return None
 
     def _after_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         chunk = kwargs.get(_CHUNK)
@@ -125,7 +172,9 @@ class Attachment:
             return None
         output = chunk.finish(output)
         if chunk.dropper is not None:
-            self._trace = chunk.trace()
+            trace = self._traces[current_thread()] = chunk.trace()
+            if self._on_report is not None:
+                self._on_report(DropReport(trace, self._dimensions))
         return output
 
 
@@ -146,9 +195,13 @@ def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, 
     return None if kwargs.pop(_CHUNK, None) is None else (args, kwargs)
 
 
-def _thread() -> int:
-    """This thread's number, which no other one gets: threading's own are used again when a thread has ended."""
-    if not hasattr(_THREAD, "number"):
-        _THREAD.number = next(_THREADS)
-    number: int = _THREAD.number
-    return number
+def _in_a_call(models: Iterable[ref[nn.Module]]) -> bool:
+    """Whether another thread is in a method of one of these models."""
+    called = [model() for model in models]
+    for thread, frame in sys._current_frames().items():
+        above: FrameType | None = None if thread == get_ident() else frame
+        while above is not None:
+            if any(above.f_locals.get("self") is model for model in called if model is not None):
+                return True
+            above = above.f_back
+    return False

@@ -154,6 +154,11 @@ def is_cache(value: Any) -> bool:
     return hasattr(value, "get_seq_length") and hasattr(value, "update")
 
 
+def is_paged(arguments: Mapping[str, Any]) -> bool:
+    """Whether a call is one of transformers' continuous batching, by its cache."""
+    return any(type(value).__name__ == "PagedAttentionCache" for value in arguments.values())
+
+
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
     """What a module's `forward` names; a wrapper (FSDP, checkpointing, torch.compile), which names nothing, takes what its only
     child takes."""

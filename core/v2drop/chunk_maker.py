@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from .adapter import Adapter
 from .caches import filled, static_length
-from .calls import LayerArguments, cache_in
+from .calls import LayerArguments, cache_in, is_paged
 from .chunk import Chunk
+from .continuous_batching import refuse_pictures
 from .dropper import ProgressiveDropper
-from .errors import UsageError, VisionMaskError
-from .inputs import fit_mask, has_media, padding_of
+from .errors import CacheError, UsageError, VisionMaskError
+from .inputs import agreed_mask, fit_mask, has_media, padding_of
 from .memory import Memory
 from .methods import Method
 from .schedule import Schedule
@@ -46,8 +47,8 @@ class ChunkMaker:
 
         Raises:
             VisionMaskError: media without vision tokens, or a vision mask that does not fit.
-            CacheError: the cache is not what it was.
-            UsageError: the call is exported.
+            CacheError: the cache is not what it was, or is too small.
+            UsageError: the call is exported, or is one of continuous batching that was handed pictures.
         """
         ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), cache_in(inputs)
         given = ids if ids is not None else embeds
@@ -57,6 +58,8 @@ class ChunkMaker:
         media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
         # without media a placeholder's id is a word: the model emitted it, a prompt lookup proposed it, a turn quotes it
         text = not media and assigned is None
+        if text and is_paged(inputs):
+            refuse_pictures(self._adapter, inner, inputs)
         if text and length == 1 and torch.compiler.is_compiling() and static_length(cache) is not None:
             # asking how far the cache is filled would break the graph; such a cache cannot be cropped
             past, dropper, memory = None, None, Memory.of(cache)
@@ -66,6 +69,12 @@ class ChunkMaker:
             dropper = None if text else self._dropper(inner, inputs, assigned, given.shape[:2], past, media)
         if dropper is None and not memory.held:
             return None
+        columns = static_length(cache)
+        if columns is not None and past is not None and past + length > columns:
+            raise CacheError(
+                f"{type(cache).__name__} has room for {columns} positions, and this call needs {past + length} ({past} that it "
+                f"holds and {length} new ones): make it with max_cache_len={past + length} or more, and room for the answer"
+            )
         return Chunk(inner, self._adapter, dropper, memory, past, length, self._arguments)
 
     def _dropper(
@@ -83,7 +92,13 @@ class ChunkMaker:
                 "torch.export of an attached model: how many tokens stay depends on the prompt, which an "
                 "exported graph cannot hold; detach() before exporting; see README, 'Limits'"
             )
-        found = self._adapter.vision_mask(inner, inputs) if assigned is None else fit_mask(assigned, *shape)
+        found = (
+            None
+            if assigned is not None and inputs.get("input_ids") is None
+            else self._adapter.vision_mask(inner, inputs)
+        )
+        if assigned is not None:
+            found = agreed_mask(fit_mask(assigned, *shape), found)
         if found is not None:
             real = padding_of(inputs.get("attention_mask"), past, *shape)
             dropper = ProgressiveDropper(self._schedule, found, attention_mask=real, method=self._method)

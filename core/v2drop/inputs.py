@@ -30,6 +30,24 @@ def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
     return mask.repeat_interleave(batch // mask.shape[0], dim=0)
 
 
+def agreed_mask(assigned: Tensor, placeholders: Tensor | None) -> Tensor:
+    """The assigned vision mask, bool [B, S]. Raises VisionMaskError where the call's own token ids say otherwise.
+
+    `placeholders` are those among the ids, bool [B, S]; None where the call has no ids, or holds no placeholder.
+    """
+    if placeholders is None or not placeholders.any():
+        return assigned
+    differing = (assigned != placeholders.to(assigned.device)).nonzero()
+    if len(differing):
+        sample, column = differing[0].tolist()
+        marked = "marks no vision token" if placeholders[sample, column] else "marks a vision token"
+        raise VisionMaskError(
+            f"vision_mask {marked} at sample {sample}, column {column}, and input_ids say otherwise ({len(differing)} columns "
+            "differ): make it for these very ids, after padding, or assign none; see README, 'Limits'"
+        )
+    return assigned
+
+
 def padding_of(attention_mask: Any, past: int, batch: int, length: int) -> Tensor | None:
     """Where a chunk's columns are no padding, bool [batch, length]; None where there is no mask to tell it.
 

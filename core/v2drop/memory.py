@@ -7,10 +7,12 @@ model. Positions count from the cache's start, as layer 0, which is never shorte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MethodType
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from .caches import static_length
 from .errors import CacheError
@@ -49,10 +51,21 @@ class Memory:
         """Remember nothing about this cache any more: it was emptied."""
         if hasattr(cache, _ATTRIBUTE):
             delattr(cache, _ATTRIBUTE)
+            vars(cache).pop("reorder_cache", None)
 
     def store(self, cache: Any) -> None:
-        """Remember this on the cache."""
+        """Remember this on the cache, also when its samples are reordered, as beam search does."""
         setattr(cache, _ATTRIBUTE, self)
+        if "reorder_cache" not in vars(cache):
+            cache.reorder_cache = MethodType(_reorder_cache, cache)
+
+    def reordered(self, samples: Tensor) -> Memory:
+        """This memory of a cache whose samples are those of the numbers `samples`, int64 [B]."""
+        held, columns = (
+            {layer: rows.of_samples(samples) for layer, rows in by_layer.items()}
+            for by_layer in (self.held, self.columns)
+        )
+        return replace(self, held=held, columns=columns)
 
     def follow(self, cache: Any, past: int, batch: int) -> Memory:
         """This memory now that the cache holds `past` positions: cropped, or none if the cache was emptied.
@@ -150,6 +163,12 @@ class Memory:
         held = {layer: rows for layer, rows in keys.items() if rows is not None}
         to_come = {} if columns is None else {layer: _with_room(rows, length, columns) for layer, rows in held.items()}
         return Memory(length, held, past + vision_end, to_come)
+
+
+def _reorder_cache(cache: Any, beam_idx: Tensor) -> None:
+    """`Cache.reorder_cache` of a cache that something is remembered of; beams may come from samples with other pictures."""
+    Memory.of(cache).reordered(beam_idx).store(cache)
+    type(cache).reorder_cache(cache, beam_idx)
 
 
 def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:

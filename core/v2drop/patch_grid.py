@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from .errors import UnsupportedModelError
 from .layout import Medium, View
 
 
@@ -17,9 +18,14 @@ def patch_grid(grid: Sequence[int], vision: Any, times: Sequence[float] | None =
         vision: the vision tower's configuration: `patch_size` in pixels; `spatial_merge_size`, patches along each side of a
             token; `temporal_patch_size`, frames to a step.
         times: seconds from the video's start to each step, or NaN.
+
+    Raises:
+        UnsupportedModelError: the configuration lacks one of these.
     """
     steps, height, width = (int(count) for count in grid)
-    patch, merge, together = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
+    patch, merge, together = (
+        _option(vision, name) for name in ("patch_size", "spatial_merge_size", "temporal_patch_size")
+    )
     box = (0.0, 0.0, float(width * patch), float(height * patch))
     whole = View(height // merge, width // merge, box)
     if times is None:
@@ -27,3 +33,13 @@ def patch_grid(grid: Sequence[int], vision: Any, times: Sequence[float] | None =
     spans = [(step * together, (step + 1) * together - 1) for step in range(steps)]
     views = [replace(whole, frames=span, time=time) for span, time in zip(spans, times, strict=True)]
     return Medium(height * patch, width * patch, views, is_video=True)
+
+
+def _option(vision: Any, name: str) -> int:
+    if not hasattr(vision, name):
+        raise UnsupportedModelError(
+            f"{type(vision).__name__} has no {name}, which patch_grid takes from the vision tower's configuration: pass one that "
+            "has it, or describe pictures by Medium and View; see CONTRIBUTING.md"
+        )
+    value: int = getattr(vision, name)
+    return value

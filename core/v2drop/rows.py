@@ -35,6 +35,12 @@ class Rows:
         """All columns from `start` to `stop`, for the samples of `like`, an index [B, Q], and on its device."""
         return cls(torch.arange(start, stop, device=like.device).expand(like.shape[0], -1), None)
 
+    def of_samples(self, samples: Tensor) -> Rows:
+        """The rows of some samples, int64 [B], in this order."""
+        index, valid = (None if each is None else each[samples.to(each.device)] for each in (self.index, self.valid))
+        assert index is not None
+        return Rows(index, valid)
+
     def within(self, outer: Rows | None) -> Rows:
         """These rows, which index into `outer`'s rows, as rows of the original columns."""
         if outer is None:

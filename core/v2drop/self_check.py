@@ -29,14 +29,11 @@ def self_check(model: Any, adapter: Adapter) -> None:
     The copy has three layers, random weights, and is run on the CPU in float32: a padded batch of two samples with unequal
     numbers of vision tokens, and a decode step behind it. The model itself is not run.
     """
-    layers = adapter.decoder_layers(model)
-    holder = next((m for m in model.modules() if any(child is layers for child in m.children())), None)
-    if holder is None:
-        raise UnsupportedModelError("the decoder layers are in no module of the model")
+    whole, layers = adapter.language_model(model), adapter.decoder_layers(model)
+    name = next(name for name, child in whole.named_children() if child is layers)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
         torch.manual_seed(0)
-        tiny = _tiny(holder)
-        name = next(name for name, child in holder.named_children() if child is layers)
+        tiny = _tiny(whole)
         embeds = torch.randn(2, LENGTH + 1, tiny.config.hidden_size)
         _compare(tiny, name, _LanguageModel(adapter, name), embeds)
 

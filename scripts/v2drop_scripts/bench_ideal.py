@@ -41,7 +41,7 @@ class Ideal:
         self, model: Any, prompt: Prefilled, schedule: v2drop.Schedule, method: str | v2drop.Method = "v2drop"
     ) -> None:
         adapter = v2drop.get_adapter(model)
-        self._prompt, self._language_model = prompt, adapter.inner_model(model).language_model
+        self._prompt, self._language_model = prompt, adapter.language_model(model)
         self._layers = adapter.decoder_layers(model)
         self._names = [adapter.layer_arguments(layer) for layer in self._layers]
         self._inputs: dict[int, tuple[Tensor, dict[str, Any]]] = {}

@@ -143,7 +143,7 @@ class CallPromises(GenerationPromises):
 
     def _positions(self, inputs: Inputs) -> Tensor:
         """The position ids that the stock model works out for itself."""
-        language_model = self.adapter().inner_model(self.model()).language_model
+        language_model = self.adapter().language_model(self.model())
         found = self._seen_by(language_model, "position_ids", partial(self.model(), **inputs))
         samples, length = inputs["input_ids"].shape
         return torch.arange(length).expand(samples, -1) if found is None else found

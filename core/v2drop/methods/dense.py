@@ -17,6 +17,6 @@ class Dense(Method):
         """All tokens are equal."""
         return context.current.new_zeros(context.current.shape[:2]).float()
 
-    def schedule(self, num_layers: int, retained: float = 1.0) -> Schedule:
+    def schedule(self, num_layers: int, retained: float = 1.0, first: int = 1) -> Schedule:
         """No stages."""
         return Schedule([])

@@ -111,9 +111,12 @@ class Method(ABC):
         """Which candidates stay, bool [B, Q], and the stage's input, [B, Q, H], which a method may change."""
         return keep_highest(scores, context.candidates, context.staying), context.current
 
-    def schedule(self, num_layers: int, retained: float) -> Schedule:
-        """The schedule of this budget at the method's own cuts. Raises ScheduleError where they cannot reach it."""
-        cuts = sorted({min(num_layers - 1, max(1, round(depth * num_layers))) for depth in self.depths})
+    def schedule(self, num_layers: int, retained: float, first: int = 1) -> Schedule:
+        """The schedule of this budget at the method's own cuts. Raises ScheduleError where they cannot reach it.
+
+        Cuts before layer `first`, the first before which the model allows one, are made there.
+        """
+        cuts = sorted({min(num_layers - 1, max(first, round(depth * num_layers))) for depth in self.depths})
         return Schedule.for_budget(num_layers, retained, cuts, drop_rest=self.drops_rest)
 
     def __repr__(self) -> str:
