@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import tiny_llava
 import tiny_llava_next as anyres
@@ -10,6 +11,7 @@ import tiny_llava_onevision as onevision
 import tiny_qwen2_5_vl
 import tiny_qwen2_vl
 import torch
+import transformers
 from qwen_samples import qwen_sample
 from transformers import (
     LlavaForConditionalGeneration,
@@ -141,7 +143,10 @@ class Qwen25VLSubject(Subject):
 
     def make_sample(self, generator, media):
         sample = qwen_sample(self, generator, media)
-        if "video_grid_thw" in sample:
+        # stock models of transformers 5.3.0 to 5.5.3 take one of these for each picture too, and then there are too few
+        if "video_grid_thw" in sample and not (5, 3) <= tuple(
+            map(int, re.findall(r"\d+", transformers.__version__)[:3])
+        ) < (5, 5, 4):
             sample["second_per_grid_ts"] = torch.tensor([0.5, 1.0, 2.0])[: len(sample["video_grid_thw"])]
         return sample
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from packaging.version import Version
 
-from .overlay import PROJECT, supported
+from .overlay import PROJECT, asked_by_extras
 
 DATA, PAGE = PROJECT / "docs" / "releases.json", PROJECT / "docs" / "releases.md"
 HEAD = """# Releases that v2drop was tested on
@@ -38,9 +38,9 @@ class Row:
 
     @property
     def outcome(self):
-        if not supported().specifier.contains(self.transformers):
-            return "excluded"
-        return f"**fails**: {', '.join(self.failures)}" if self.failed else "right"
+        told = f"**fails**: {', '.join(self.failures)}" if self.failed else "right"
+        excluding = [extra for extra, asked in asked_by_extras().items() if not asked.contains(self.transformers)]
+        return told + (f"; not for {', '.join(excluding)}, see pyproject.toml" if excluding else "")
 
     def told(self):
         told = f"transformers {self.transformers}, torch {self.torch}, Python {self.python}: "

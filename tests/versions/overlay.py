@@ -27,10 +27,10 @@ VERSIONS = """import json, platform, torch, transformers
 print(json.dumps([transformers.__version__, torch.__version__, platform.python_version()]))"""
 
 
-def supported():
-    """What the extras ask of transformers, as a requirement."""
+def asked_by_extras():
+    """By extra, what it asks of transformers, as specifiers."""
     found = (Requirement(line) for line in requires("v2drop"))
-    return next(each for each in found if each.name == "transformers")
+    return {str(each.marker).split('"')[1]: each.specifier for each in found if each.name == "transformers"}
 
 
 def pinned(package):
@@ -43,7 +43,7 @@ def lay_over(version, torch=None):
 
     Raises RuntimeError with pip's last line if it cannot be installed.
     """
-    wanted = [f"transformers{supported().specifier}" if version == NEWEST else f"transformers=={version}"]
+    wanted = [f"transformers{asked_by_extras()['llava']}" if version == NEWEST else f"transformers=={version}"]
     if torch is not None:
         minor = ".".join(torch.split(".")[:2])
         wanted += [f"torch=={torch}", f"torchvision=={TORCHVISION[minor]}.*" if minor in TORCHVISION else "torchvision"]
