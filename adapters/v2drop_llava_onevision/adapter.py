@@ -21,7 +21,7 @@ class LlavaOnevisionAdapter(Adapter):
     model_types = ("llava_onevision",)
     placeholders = ("image_token_id", "video_token_id")
     media_inputs = ("pixel_values", "pixel_values_videos", "mm_encoder_outputs")
-    requires = ("torchvision", "decord")
+    requires = ("torchvision", "av")
     extra = "v2drop[llava-onevision]"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:

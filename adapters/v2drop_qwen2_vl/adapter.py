@@ -20,7 +20,7 @@ class Qwen2VLAdapter(Adapter):
     model_types = ("qwen2_vl",)
     placeholders = ("image_token_id", "video_token_id")
     media_inputs = ("pixel_values", "pixel_values_videos", "mm_encoder_outputs")
-    requires = ("torchvision", "qwen_vl_utils", "decord")
+    requires = ("torchvision", "qwen_vl_utils", "av")
     extra = "v2drop[qwen2-vl]"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,8 +89,7 @@ def token_side(processor: Any) -> int:
 
 
 def qwen_vl_utils() -> Any:
-    """The module, set to read videos with decord. Imported late: it and torchvision are needed for reading alone."""
-    os.environ.setdefault("FORCE_QWENVL_VIDEO_READER", "decord")  # it looks when it is imported
+    """The module. Imported late: it and torchvision are needed for reading alone."""
     try:
         from qwen_vl_utils import vision_process  # type: ignore[import-untyped]
     except ImportError as error:

@@ -1,50 +1,34 @@
-"""Reading videos as Qwen2-VL takes them: by qwen-vl-utils with decord, an even number of frames."""
+"""Reading videos as Qwen2-VL takes them: at the size that a checkpoint wants, by qwen-vl-utils, an even number of frames."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from v2drop import MediaError
+from v2drop_media.videos import Video, check_fps
 
-from .image import check_scalable, limits, qwen_vl_utils, token_side
+from .image import check_scalable, limits, qwen_vl_utils
 
-
-def open_video(path: str | Path) -> Any:
-    """A decord.VideoReader on a file that holds frames; on any architecture's behalf.
-
-    Raises:
-        MediaError: no such file, or decord finds no frames in it.
-        ImportError: decord is missing (`pip install 'v2drop[qwen2-vl]'`).
-    """
-    try:
-        import decord  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ImportError(f"{error}: videos are read with it: pip install 'v2drop[qwen2-vl]'") from error
-    if not Path(path).exists():
-        raise MediaError(f"no video file {path}")
-    decord.logging.set_level(decord.logging.QUIET)  # FFmpeg's threads complain on stderr of what decord raises
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        frames, rate = len(reader), reader.get_avg_fps()
-    except (RuntimeError, decord.DECORDError):
-        raise MediaError(f"cannot read {path} as a video: {_why_not(path)}") from None
-    if not frames or not math.isfinite(rate) or rate <= 0:
-        raise MediaError(f"cannot read {path} as a video: it has {frames} frames, {rate:g} a second")
-    return reader
+if TYPE_CHECKING:
+    from v2drop_media.video_metadata import SampledVideo
+    from v2drop_media.video_times import Sample
 
 
-def load_video(path: str | Path, video_processor: Any, fps: float = 2.0) -> tuple[Tensor, dict[str, Any]]:
-    """A video's frames read by qwen-vl-utils with decord, at the size that a checkpoint wants, and what is known of them.
+def load_video(path: str | Path, video_processor: Any, fps: float = 2.0) -> tuple[Tensor, SampledVideo]:
+    """A video's frames at the size that a checkpoint wants, and what is known of them.
+
+    The frames are those shown at instants at equal distances, by the file's own times; one that stays long is repeated.
 
     Args:
         path: the file.
         video_processor: the checkpoint's own, `processor.video_processor`: its patches, pixels and numbers of frames hold,
             not qwen-vl-utils' defaults.
-        fps: how many frames of each second to read, within the processor's fewest and most; an even number is read.
+        fps: how many frames of each second to read, within the processor's fewest and most, and no more than were filmed;
+            an even number is read.
 
     Returns:
         Frames, float [frames, 3, height, width] from 0 to 255, and their metadata. Both go to the processor as they are:
@@ -53,47 +37,40 @@ def load_video(path: str | Path, video_processor: Any, fps: float = 2.0) -> tupl
 
     Raises:
         MediaError: the file cannot be read or used, or `fps` is not a number above 0.
-        ImportError: qwen-vl-utils or decord is missing (`pip install 'v2drop[qwen2-vl]'`).
+        ImportError: qwen-vl-utils or PyAV is missing (`pip install 'v2drop[qwen2-vl]'`).
     """
-    if not (math.isfinite(fps) and fps > 0):
-        raise MediaError(f"fps={fps!r}: frames a second are a number above 0, such as 2")
-    reader = open_video(path)
-    total, together = len(reader), video_processor.temporal_patch_size
-    if total < together:
-        raise MediaError(f"{path} has {total} frame: the model looks at {together} at a time; pass it as a picture")
-    damaged = f"cannot read the frames of {path}: it is damaged or cut off"
-    try:
-        height, width, _ = reader[0].shape
-    except Exception as error:
-        raise MediaError(damaged) from error
-    check_scalable(path, width, height, video_processor)
-    within = {"min_frames": video_processor.min_frames, "max_frames": min(video_processor.max_frames, total)}
-    asked = {"video": str(path), "fps": fps, **within, **limits(video_processor)}
-    try:
-        frames, metadata = qwen_vl_utils().fetch_video(asked, token_side(video_processor), return_video_metadata=True)
-    except Exception as error:  # it logs decord's error, whatever that was, and raises that of the reader it tries next
-        raise MediaError(damaged) from error
-    return frames, {
-        **metadata,
-        "fps": float(metadata["fps"]),
-        "frames_indices": [int(n) for n in metadata["frames_indices"]],
-    }
+    check_fps(fps)
+    video = Video(path)
+    sample = _sample(video, video_processor, fps)
+    check_scalable(path, video.width, video.height, video_processor)
+    size = _size(video, len(sample.numbers), video_processor)
+    frames, metadata = video.read(sample)
+    # one by one: a video's frames at the size of the file may not fit into memory together
+    return torch.stack([_resized(frame, size) for frame in frames]), metadata
 
 
-def _why_not(path: str | Path) -> str:
-    if not Path(path).is_file():
-        return "it is not a file"
-    if not Path(path).stat().st_size:
-        return "it is empty"
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return (
-                f"it is a picture ({picture.format}): pass it as --image on the command line, to load_image in Python"
-            )
-    except Exception:  # whatever Pillow makes of it, a picture it is not
-        return (
-            "it is damaged or cut off, holds no frames, or its codec is not among those of decord; H.264 in an mp4 works: "
-            "ffmpeg -i FILE -c:v libx264 out.mp4"
+def _sample(video: Video, processor: Any, fps: float) -> Sample:
+    """Which frames to read: as many as qwen-vl-utils' `smart_nframes` reads of a video of one rate."""
+    together, filmed = processor.temporal_patch_size, video.timeline.count()
+    if filmed < together:
+        raise MediaError(
+            f"{video.path} has {filmed} frame: the model looks at {together} at a time; pass it as a picture"
         )
+    count = max(float(video.timeline.duration) * fps, processor.min_frames)
+    return video.timeline.spread(int(min(count, processor.max_frames, filmed)) // together * together)
+
+
+def _size(video: Video, frames: int, processor: Any) -> list[int]:
+    """Height and width that qwen-vl-utils' `fetch_video` scales so many frames to."""
+    vision_process, side = qwen_vl_utils(), processor.patch_size * processor.merge_size
+    fewest, most = limits(processor).values()
+    together = vision_process.MODEL_SEQ_LEN * 0.9 * vision_process.FRAME_FACTOR / frames
+    bound = max(min(vision_process.VIDEO_MAX_TOKEN_NUM, together) * side**2, int(fewest * 1.05))
+    return list(vision_process.smart_resize(video.height, video.width, side, fewest, min(most, bound)))
+
+
+def _resized(frame: Tensor, size: list[int]) -> Tensor:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.functional import resize
+
+    return resize(frame, size, interpolation=InterpolationMode.BICUBIC, antialias=True).float()

@@ -7,19 +7,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from v2drop import Adapter, MediaError
+from v2drop import Adapter
+from v2drop_media.videos import read_video
 from v2drop_qwen2_vl.image import load_image, open_image
-from v2drop_qwen2_vl.video import load_video, open_video
+from v2drop_qwen2_vl.video import load_video
 
 from .errors import CommandError
 from .question import Question
+
+if TYPE_CHECKING:
+    from v2drop_media.video_metadata import SampledVideo
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,19 @@ class Media:
 
     pictures: list[Image.Image]
     frames: Tensor | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: SampledVideo | None = None
 
     @property
     def times(self) -> list[float]:
-        """Seconds from the video's start to each frame that was read."""
-        if self.metadata is None:
-            return []
-        return [int(number) / float(self.metadata["fps"]) for number in self.metadata["frames_indices"]]
+        """Seconds from the video's first frame to each frame that was read."""
+        return [] if self.metadata is None else self.metadata.frame_times
 
 
 def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
     """Read a question's files.
 
     An architecture that requires qwen-vl-utils gets its pictures and videos from there, at the size that the checkpoint's
-    processor wants. Others get pictures as they are and frames from decord, for the processor to resize.
+    processor wants. Others get pictures and frames as they are, for the processor to resize.
 
     Raises:
         MediaError: a file is missing, or cannot be read or used.
@@ -64,7 +64,7 @@ def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
                 return Media(pictures)
             if as_qwen:
                 return Media(pictures, *load_video(question.video, processor.video_processor, question.fps))
-            return Media(pictures, *_read_frames(question.video, question.fps))
+            return Media(pictures, *read_video(question.video, question.fps))
     except ImportError as error:
         raise CommandError(str(error)) from error
 
@@ -102,20 +102,9 @@ def model_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str])
     return inputs
 
 
-def _read_frames(path: Path, fps: float) -> tuple[Tensor, dict[str, Any]]:
-    from transformers.video_utils import load_video
-
-    rate = open_video(path).get_avg_fps()
-    try:
-        frames, metadata = load_video(str(path), fps=min(fps, rate), backend="decord")
-    except Exception as error:  # decord's own exceptions derive from nothing closer
-        raise MediaError(f"cannot read the frames of {path}: it is damaged or cut off") from error
-    return torch.from_numpy(frames).permute(0, 3, 1, 2), dict(metadata)
-
-
 @contextmanager
 def _quiet_decoders() -> Iterator[None]:
-    """Keep what FFmpeg, decord and qwen-vl-utils print on stderr out of sight: what they refuse is raised besides."""
+    """Keep what FFmpeg and qwen-vl-utils print on stderr out of sight: what they refuse is raised besides."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):

@@ -44,7 +44,7 @@ def test_a_video_is_read_with_its_times(tmp_path):
     assert (shown.round() - torch.from_numpy(frames()).permute(0, 3, 1, 2)).abs().mean() < 3
     assert metadata["frames_indices"] == list(range(8))
     assert metadata["fps"] == 2
-    assert metadata["video_backend"] == "decord"
+    assert metadata["video_backend"] == "pyav"
     inputs = VIDEOS(
         videos=[shown], video_metadata=[metadata], do_sample_frames=False, return_metadata=True, return_tensors="pt"
     )
@@ -103,7 +103,7 @@ def test_fps_is_a_number_above_zero(tmp_path, fps):
 def test_the_adapter_needs_none_of_the_readers():
     script = (
         "import sys\n"
-        "for name in ('qwen_vl_utils', 'decord', 'torchvision', 'PIL'): sys.modules[name] = None\n"
+        "for name in ('qwen_vl_utils', 'av', 'torchvision', 'PIL'): sys.modules[name] = None\n"
         "import v2drop_qwen2_vl\n"
         "try: v2drop_qwen2_vl.load_video('clip.mp4', None)\n"
         "except ImportError as error: print(error)\n"

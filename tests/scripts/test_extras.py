@@ -1,4 +1,4 @@
-"""What a smaller install can do: pictures for LLaVA without torchvision, decord or qwen-vl-utils, and a word on the rest."""
+"""What a smaller install can do: pictures for LLaVA without torchvision, PyAV or qwen-vl-utils, and a word on the rest."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_qwen2_vl_says_what_to_install(llava_install, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == (
         f"Error: {folder} is a qwen2_vl model, whose pictures and videos are read with torchvision and qwen_vl_utils and "
-        "decord: pip install 'v2drop[qwen2-vl]'"
+        "av: pip install 'v2drop[qwen2-vl]'"
     )
 
 

@@ -18,7 +18,7 @@ import v2drop
 ROOT = Path(__file__).parent.parent.parent
 CHECKPOINTS = ROOT / "scripts" / "v2drop_zoo" / "checkpoints"
 PAGE_PARTS = ROOT / "scripts" / "v2drop_scripts" / "page_parts"
-READERS = {"torchvision", "decord", "qwen-vl-utils"}  # of Qwen2-VL's media
+READERS = {"torchvision", "av", "qwen-vl-utils"}  # of Qwen2-VL's media
 
 
 @pytest.fixture(scope="module")

@@ -233,18 +233,19 @@ def test_a_broken_recommendation_is_told(qwen, refusal, tmp_path):
         assert "v2drop.json" in refusal("--model", tmp_path)
 
 
-def test_frames_for_models_that_resize_themselves_come_from_decord(tmp_path):
+def test_frames_for_models_that_resize_themselves_come_as_they_are(tmp_path):
     from v2drop import MediaError
-    from v2drop_scripts.media import Media, _read_frames
+    from v2drop_media.videos import read_video
+    from v2drop_scripts.media import Media
 
     path = write_video(tmp_path / "clip.mp4", frames(50), rate=25)
-    media = Media([], *_read_frames(path, 5))
+    media = Media([], *read_video(path, 5))
     assert media.frames.shape == (10, 3, 96, 96)
     assert media.times == pytest.approx([number / 5 for number in range(10)])
-    assert len(_read_frames(path, 1000)[0]) == 50
+    assert len(read_video(path, 1000)[0]) == 50
     for kind in BROKEN_VIDEOS:
         with pytest.raises(MediaError, match=BROKEN_VIDEOS[kind]):
-            _read_frames(broken_video(kind, tmp_path), 2)
+            read_video(broken_video(kind, tmp_path), 2)
 
 
 @pytest.mark.parametrize("name", zoo_models())

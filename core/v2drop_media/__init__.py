@@ -1,0 +1,1 @@
+"""Reading pictures and videos as people see them, on any architecture's behalf."""

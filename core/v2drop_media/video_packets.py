@@ -1,0 +1,181 @@
+"""What a video file's packets tell without decoding: when its frames come, where decoding can start, and what is missing."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from v2drop import MediaError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video import VideoStream
+
+HIDES_FRAMES = ("vp8",)  # its packets may hold frames that are never shown, and nothing but decoding tells
+TEXT = ("tty", "subviewer", "lrc")  # FFmpeg draws text files too
+
+
+@dataclass(frozen=True)
+class Packets:
+    """The frames of a video file, in ticks of the stream's clock.
+
+    Args:
+        shown: when each frame comes on the screen, ascending.
+        starts: of the frames at which decoding can start: that time, and the time to seek to.
+    """
+
+    shown: list[int]
+    starts: list[tuple[int, int]]
+
+    def start_of(self, time: int) -> tuple[int, int] | None:
+        """The last of `starts` from which the frame that comes at `time` can be decoded."""
+        after = bisect_right(self.starts, time, key=lambda start: start[0])
+        return self.starts[after - 1] if after else None
+
+
+def open_stream(path: str | Path) -> tuple[InputContainer, VideoStream]:
+    """An open file and the video in it; close the file after use.
+
+    Raises:
+        MediaError: PyAV cannot open it, it holds no video, or one whose codec is unknown.
+        ImportError: PyAV is missing.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError(f"{error}: videos are read with PyAV: pip install av, or 'v2drop[qwen2-vl]'") from error
+    if not Path(path).exists():
+        raise MediaError(f"no video file {path}")
+    try:
+        container = av.open(f"file:{path}")  # without the protocol, FFmpeg takes what is before a colon for one
+    except (av.FFmpegError, OSError, ValueError):
+        raise cannot_read(path, _why_not(path)) from None
+    try:
+        return container, _video_of(container, path)
+    except BaseException:
+        container.close()
+        raise
+
+
+def read_packets(container: InputContainer, stream: VideoStream, path: str | Path) -> Packets:
+    """Read all packets, or where they do not tell when frames come, decode them all.
+
+    Raises:
+        MediaError: there are no frames, or the file ends before its video does.
+    """
+    import av
+
+    try:
+        packets = [packet for packet in container.demux(stream) if packet.size]
+    except (av.FFmpegError, OSError):
+        raise damaged(path) from None
+    first = next((number for number, packet in enumerate(packets) if packet.is_keyframe), len(packets))
+    usable = [packet for packet in packets[first:] if not packet.is_discard]
+    times = [packet.pts for packet in usable]
+    if not times:
+        raise cannot_read(path, "it holds no frames that can be decoded: it is damaged or cut off")
+    if None in times or len(set(times)) < len(times) or stream.codec_context.name in HIDES_FRAMES:
+        return Packets(_decoded_times(path), [])
+    # frames before the first key frame refer to what is not in the file
+    shown = sorted(time for time in times if time >= times[0])
+    _check_end(container, stream, packets, shown, path)
+    starts = [(packet.pts, packet.pts if packet.dts is None else packet.dts) for packet in usable if packet.is_keyframe]
+    return Packets(shown, sorted(starts))
+
+
+def decode(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
+    """The frames from here on that can be decoded: from the next key frame on.
+
+    Raises:
+        av.FFmpegError: the file is damaged.
+    """
+    started = False
+    for packet in container.demux(stream):
+        started = started or packet.is_keyframe
+        if started:
+            yield from packet.decode()
+
+
+def cannot_read(path: str | Path, why: str) -> MediaError:
+    """The error for a file that is no video to read."""
+    return MediaError(f"cannot read {path} as a video: {why}")
+
+
+def damaged(path: str | Path) -> MediaError:
+    """The error for a file that opens and then goes wrong."""
+    return MediaError(f"cannot read the frames of {path}: it is damaged or cut off")
+
+
+def _video_of(container: InputContainer, path: str | Path) -> VideoStream:
+    if container.format.name in TEXT or container.format.name.endswith("_pipe") or container.format.name == "image2":
+        raise cannot_read(path, _why_not(path))
+    # sound files hold their cover as a video of one frame
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not streams:
+        raise cannot_read(path, "it holds no frames" + (", only sound" if container.streams.audio else ""))
+    if streams[0].codec_context is None:
+        raise cannot_read(
+            path,
+            "its codec is not among those of PyAV's FFmpeg; H.264 in an mp4 works: ffmpeg -i FILE -c:v libx264 out.mp4",
+        )
+    return streams[0]
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _decoded_times(path: str | Path) -> list[int]:
+    import av
+
+    container, stream = open_stream(path)
+    with container:
+        try:
+            return sorted({frame.pts for frame in decode(container, stream) if frame.pts is not None})
+        except (av.FFmpegError, OSError):
+            raise damaged(path) from None
+
+
+def _check_end(
+    container: InputContainer, stream: VideoStream, packets: list[av.Packet], shown: list[int], path: str | Path
+) -> None:
+    """Raise MediaError where the file ends earlier than it says."""
+    ends = _told_duration(container, stream)
+    if ends is None:
+        return
+    clock = stream.time_base or Fraction(1)
+    gap = (shown[-1] - shown[0]) * clock / max(1, len(shown) - 1)
+    missing = ends - (shown[-1] - shown[0]) * clock - gap
+    incomplete = len(packets) < stream.frames or packets[-1].is_corrupt or not stream.frames
+    if incomplete and missing > max(gap, Fraction(1, 10)):
+        raise damaged(path)
+
+
+def _told_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Seconds that a file says its video lasts."""
+    if stream.duration is not None and stream.time_base is not None:
+        return stream.duration * stream.time_base
+    return None
+
+
+def _why_not(path: str | Path) -> str:
+    if not Path(path).is_file():
+        return "it is not a file"
+    if not Path(path).stat().st_size:
+        return "it is empty"
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return (
+                f"it is a picture ({picture.format}): pass it as --image on the command line, to load_image in Python"
+            )
+    except Exception:  # whatever Pillow makes of it, a picture it is not
+        return "it is damaged or cut off, or no video; H.264 in an mp4 works: ffmpeg -i FILE -c:v libx264 out.mp4"

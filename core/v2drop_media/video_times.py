@@ -1,0 +1,91 @@
+"""Which frames of a video to look at: those shown at instants, by the times at which frames come on the screen."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from statistics import median
+from typing import NamedTuple
+
+
+class Sample(NamedTuple):
+    """Frames to look at, by number in the video, in ascending order, and the seconds from one instant to the next."""
+
+    numbers: list[int]
+    step: Fraction
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When each frame of a video comes on the screen. It stays until the next one comes.
+
+    Args:
+        times: seconds from the first frame, in ascending order; the first is 0.
+        tick: seconds that a step of the file's clock takes; times are rounded to it.
+        single_gap: seconds that the frame of a video of one frame stays.
+    """
+
+    times: Sequence[Fraction]
+    tick: Fraction
+    single_gap: Fraction = Fraction(1)
+
+    @cached_property
+    def gap(self) -> Fraction:
+        """Seconds from one frame to the next, as is usual in this video.
+
+        The mean of the gaps around the median: rounded and jittering times have a right rate, and long gaps do not count.
+        """
+        gaps = [later - earlier for earlier, later in zip(self.times, self.times[1:], strict=False)]
+        if not gaps:
+            return self.single_gap
+        middle = median(gaps)
+        usual = [gap for gap in gaps if middle / 2 <= gap <= middle * 3 / 2]
+        return Fraction(sum(usual), len(usual)) if usual else Fraction(middle)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, as is usual in this video."""
+        return 1 / self.gap
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's coming to the last one's going."""
+        return self.times[-1] + self.gap
+
+    def count(self) -> int:
+        """How many frames `all` returns."""
+        return sum(self._stays())
+
+    def all(self) -> Sample:
+        """Every frame; one that stays longer than usual is repeated, so that equal steps take equal times."""
+        return Sample([number for number, stay in enumerate(self._stays()) for _ in range(stay)], self.gap)
+
+    def spread(self, count: int) -> Sample:
+        """The frames shown at `count` instants at equal distances, from the first frame's coming to the last one's."""
+        if count >= self.count():
+            return self.all()
+        step = self.times[-1] / max(1, count - 1)
+        return Sample([self._shown_at(step * number) for number in range(count)], step)
+
+    def every(self, seconds: Fraction) -> Sample:
+        """The frames shown at 0, `seconds`, twice that and so on, as long as the video lasts; at most as it is filmed."""
+        if seconds <= self.gap:
+            return self.all()
+        count = int((self.times[-1] + self._rounding) / seconds) + 1
+        return Sample([self._shown_at(seconds * number) for number in range(count)], seconds)
+
+    def _stays(self) -> list[int]:
+        """How many usual gaps each frame stays."""
+        gaps = [later - earlier for earlier, later in zip(self.times, self.times[1:], strict=False)]
+        return [*(max(1, round(gap / self.gap)) for gap in gaps), 1]
+
+    def _shown_at(self, instant: Fraction) -> int:
+        return max(0, bisect_right(self.times, instant + self._rounding) - 1)
+
+    @property
+    def _rounding(self) -> Fraction:
+        """How late times may be for being rounded: clocks of milliseconds are common, those as slow as frames exact."""
+        return min(self.tick, self.gap / 4)
