@@ -70,7 +70,7 @@ def _size(video: Video, frames: int, processor: Any) -> list[int]:
 
 
 def _resized(frame: Tensor, size: list[int]) -> Tensor:
-    from torchvision.transforms import InterpolationMode
-    from torchvision.transforms.functional import resize
+    from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
+    from torchvision.transforms.functional import resize  # type: ignore[import-untyped]
 
     return resize(frame, size, interpolation=InterpolationMode.BICUBIC, antialias=True).float()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class FramePainter:
         self._size = self._size or self._square_size(frame)
         graph = self._graph(frame)
         graph.push(frame)
-        picture = torch.from_numpy(graph.pull().to_ndarray())  # type: ignore[union-attr]
+        picture = torch.from_numpy(graph.pull().to_ndarray())
         return _turned(picture.permute(2, 0, 1), frame, self._path).contiguous()
 
     def _square_size(self, frame: VideoFrame) -> tuple[int, int]:
@@ -64,7 +64,9 @@ class FramePainter:
         if kind in self._graphs:
             return self._graphs[kind]
         graph = self._graphs[kind] = Graph()
-        nodes = [graph.add_buffer(width=kind[1], height=kind[2], format=kind[0], time_base=frame.time_base)]
+        nodes = [
+            graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+        ]
         if frame.interlaced_frame:
             # lines of two moments alternate: those of the one that the frame's time tells stay, the others are filled in
             nodes.append(graph.add("field", "type=top"))
@@ -83,7 +85,7 @@ def _turned(picture: Tensor, frame: VideoFrame, path: str | Path) -> Tensor:
 
     In it a pixel at (x, y) is shown at (a x + c y, b x + d y).
     """
-    told = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[call-overload]
+    told: Any = frame.side_data.get("DISPLAYMATRIX")
     if told is None:
         return picture
     a, b, _, c, d = struct.unpack("5i", bytes(told)[:20])

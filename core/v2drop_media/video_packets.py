@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from v2drop import MediaError
 
 if TYPE_CHECKING:
-    import av
+    from av import Packet, VideoFrame
     from av.container import InputContainer
     from av.video import VideoStream
 
@@ -26,11 +27,17 @@ class Packets:
 
     Args:
         shown: when each frame comes on the screen, ascending.
-        starts: of the frames at which decoding can start: that time, and the time to seek to.
+        starts: of the frames at which decoding can start: that time, and the time to seek to; none where that is not known.
+        counted: frames tell wrong times themselves: the first that is decoded is the first that is shown, and so on.
     """
 
     shown: list[int]
     starts: list[tuple[int, int]]
+    counted: bool = False
+
+    def timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int | None, VideoFrame]]:
+        """Each of the file's frames with the time at which it comes."""
+        return zip(self.shown, frames, strict=False) if self.counted else ((frame.pts, frame) for frame in frames)
 
     def start_of(self, time: int) -> tuple[int, int] | None:
         """The last of `starts` from which the frame that comes at `time` can be decoded."""
@@ -76,19 +83,25 @@ def read_packets(container: InputContainer, stream: VideoStream, path: str | Pat
         raise damaged(path) from None
     first = next((number for number, packet in enumerate(packets) if packet.is_keyframe), len(packets))
     usable = [packet for packet in packets[first:] if not packet.is_discard]
-    times = [packet.pts for packet in usable]
-    if not times:
+    if not usable:
         raise cannot_read(path, "it holds no frames that can be decoded: it is damaged or cut off")
-    if None in times or len(set(times)) < len(times) or stream.codec_context.name in HIDES_FRAMES:
+    times = [packet.pts for packet in usable if packet.pts is not None]
+    if len(set(times)) < len(usable) or stream.codec_context.name in HIDES_FRAMES:
         return Packets(_decoded_times(path), [])
-    # frames before the first key frame refer to what is not in the file
+    # frames that come before the first key frame refer to what is not in the file
     shown = sorted(time for time in times if time >= times[0])
-    _check_end(container, stream, packets, shown, path)
-    starts = [(packet.pts, packet.pts if packet.dts is None else packet.dts) for packet in usable if packet.is_keyframe]
+    _check_end(stream, packets, shown, path)
+    if container.format.name == "avi" and stream.codec_context.has_b_frames:  # AVI has no times, and B-frames come late
+        return Packets(shown, [], counted=True)
+    starts = [
+        (time, time if packet.dts is None else packet.dts)
+        for time, packet in zip(times, usable, strict=True)
+        if packet.is_keyframe
+    ]
     return Packets(shown, sorted(starts))
 
 
-def decode(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
+def decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """The frames from here on that can be decoded: from the next key frame on.
 
     Raises:
@@ -138,31 +151,35 @@ def _decoded_times(path: str | Path) -> list[int]:
     container, stream = open_stream(path)
     with container:
         try:
-            return sorted({frame.pts for frame in decode(container, stream) if frame.pts is not None})
+            times = sorted({frame.pts for frame in decode(container, stream) if frame.pts is not None})
         except (av.FFmpegError, OSError):
             raise damaged(path) from None
+    if not times:
+        raise cannot_read(path, "its frames have no times: put it into a container: ffmpeg -i FILE -c copy out.mp4")
+    return times
 
 
-def _check_end(
-    container: InputContainer, stream: VideoStream, packets: list[av.Packet], shown: list[int], path: str | Path
-) -> None:
-    """Raise MediaError where the file ends earlier than it says."""
-    ends = _told_duration(container, stream)
-    if ends is None:
-        return
+def _check_end(stream: VideoStream, packets: list[Packet], shown: list[int], path: str | Path) -> None:
+    """Raise MediaError where the file ends clearly earlier than it says."""
     clock = stream.time_base or Fraction(1)
+    told = _told_duration(stream)
+    if told is None or len(packets) >= stream.frames > 0:
+        return
     gap = (shown[-1] - shown[0]) * clock / max(1, len(shown) - 1)
-    missing = ends - (shown[-1] - shown[0]) * clock - gap
-    incomplete = len(packets) < stream.frames or packets[-1].is_corrupt or not stream.frames
-    if incomplete and missing > max(gap, Fraction(1, 10)):
+    stays = max(gap, (packets[-1].duration or 0) * clock)
+    if told - (shown[-1] - shown[0]) * clock - stays > max(gap, Fraction(1, 10)):
         raise damaged(path)
 
 
-def _told_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Seconds that a file says its video lasts."""
-    if stream.duration is not None and stream.time_base is not None:
+def _told_duration(stream: VideoStream) -> Fraction | None:
+    """Seconds that the file's head says its video lasts."""
+    if stream.frames and stream.duration is not None and stream.time_base is not None:
         return stream.duration * stream.time_base
-    return None
+    told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska, WebM
+    if told is None:
+        return None
+    hours, minutes, seconds = map(Fraction, told.groups())
+    return (hours * 60 + minutes) * 60 + seconds
 
 
 def _why_not(path: str | Path) -> str:

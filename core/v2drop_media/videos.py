@@ -89,15 +89,17 @@ class Video:
 
         container, stream = open_stream(self.path)
         with container:
-            frames, at = decode(container, stream), self._packets.shown[0]
+            frames, at = self._packets.timed(decode(container, stream)), self._packets.shown[0]
             try:
                 for time in times:
                     start = self._packets.start_of(time) if seek else None
                     if start is not None and start[0] > at:  # else the frame is among those that come next
                         container.seek(start[1], stream=stream)
-                        frames = decode(container, stream)
-                    frame = next((frame for frame in frames if frame.pts is not None and frame.pts >= time), None)
-                    if frame is None or frame.pts != time or frame.is_corrupt:
+                        frames = self._packets.timed(decode(container, stream))
+                    found, frame = next(
+                        (each for each in frames if each[0] is not None and each[0] >= time), (None, None)
+                    )
+                    if frame is None or found != time or frame.is_corrupt:
                         return
                     at = time
                     yield frame
