@@ -72,7 +72,7 @@ class FramePainter:
             nodes.append(graph.add("field", "type=top"))
         assert self._size is not None
         nodes += [
-            graph.add("scale", "{}:{}".format(*self._size)),
+            graph.add("scale", "{}:{}:flags=bicubic+full_chroma_int".format(*self._size)),
             graph.add("format", "rgb24"),
             graph.add("buffersink"),
         ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from av.video import VideoStream
 
 HIDES_FRAMES = ("vp8",)  # its packets may hold frames that are never shown, and nothing but decoding tells
+NO_FRAMES = "it holds no frames, or is damaged or cut off"
 TEXT = ("tty", "subviewer", "lrc")  # FFmpeg draws text files too
 
 
@@ -28,7 +29,7 @@ class Packets:
     Args:
         shown: when each frame comes on the screen, ascending.
         starts: of the frames at which decoding can start: that time, and the time to seek to; none where that is not known.
-        counted: frames tell wrong times themselves: the first that is decoded is the first that is shown, and so on.
+        counted: frames tell no right times themselves: the first that is decoded is the first that is shown, and so on.
     """
 
     shown: list[int]
@@ -84,10 +85,10 @@ def read_packets(container: InputContainer, stream: VideoStream, path: str | Pat
     first = next((number for number, packet in enumerate(packets) if packet.is_keyframe), len(packets))
     usable = [packet for packet in packets[first:] if not packet.is_discard]
     if not usable:
-        raise cannot_read(path, "it holds no frames that can be decoded: it is damaged or cut off")
+        raise cannot_read(path, NO_FRAMES)
     times = [packet.pts for packet in usable if packet.pts is not None]
     if len(set(times)) < len(usable) or stream.codec_context.name in HIDES_FRAMES:
-        return Packets(_decoded_times(path), [])
+        return Packets(_decoded_times(path), [], counted=True)
     # frames that come before the first key frame refer to what is not in the file
     shown = sorted(time for time in times if time >= times[0])
     _check_end(stream, packets, shown, path)
@@ -130,7 +131,7 @@ def _video_of(container: InputContainer, path: str | Path) -> VideoStream:
     # sound files hold their cover as a video of one frame
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams:
-        raise cannot_read(path, "it holds no frames" + (", only sound" if container.streams.audio else ""))
+        raise cannot_read(path, "it holds no frames, only sound" if container.streams.audio else NO_FRAMES)
     if streams[0].codec_context is None:
         raise cannot_read(
             path,
@@ -146,35 +147,41 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 def _decoded_times(path: str | Path) -> list[int]:
+    """When each frame comes that can be decoded. One without a time comes as long after the one before as is usual."""
     import av
 
     container, stream = open_stream(path)
+    times: list[int] = []
     with container:
+        rate, clock = stream.average_rate or stream.guessed_rate, stream.time_base
+        step = max(1, round(1 / (rate * clock))) if rate and clock else 1
         try:
-            times = sorted({frame.pts for frame in decode(container, stream) if frame.pts is not None})
+            for frame in decode(container, stream):
+                if frame.pts is not None or times:
+                    times.append(times[-1] + step if frame.pts is None else frame.pts)
         except (av.FFmpegError, OSError):
             raise damaged(path) from None
     if not times:
         raise cannot_read(path, "its frames have no times: put it into a container: ffmpeg -i FILE -c copy out.mp4")
-    return times
+    return sorted(times)
 
 
 def _check_end(stream: VideoStream, packets: list[Packet], shown: list[int], path: str | Path) -> None:
-    """Raise MediaError where the file ends clearly earlier than it says."""
-    clock = stream.time_base or Fraction(1)
-    told = _told_duration(stream)
-    if told is None or len(packets) >= stream.frames > 0:
+    """Raise MediaError where the file ends clearly earlier than its head says."""
+    if len(packets) >= stream.frames > 0:
         return
+    clock = stream.time_base or Fraction(1)
     gap = (shown[-1] - shown[0]) * clock / max(1, len(shown) - 1)
-    stays = max(gap, (packets[-1].duration or 0) * clock)
-    if told - (shown[-1] - shown[0]) * clock - stays > max(gap, Fraction(1, 10)):
+    end = shown[-1] * clock + max(gap, (packets[-1].duration or 0) * clock)
+    told = _told_end(stream)
+    if told is not None and told - end > max(gap, Fraction(1, 10)):
         raise damaged(path)
 
 
-def _told_duration(stream: VideoStream) -> Fraction | None:
-    """Seconds that the file's head says its video lasts."""
+def _told_end(stream: VideoStream) -> Fraction | None:
+    """When the last frame goes, in seconds of the stream's clock, as the file's head says."""
     if stream.frames and stream.duration is not None and stream.time_base is not None:
-        return stream.duration * stream.time_base
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
     told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska, WebM
     if told is None:
         return None

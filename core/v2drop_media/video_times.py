@@ -87,5 +87,5 @@ class Timeline:
 
     @property
     def _rounding(self) -> Fraction:
-        """How late times may be for being rounded: clocks of milliseconds are common, those as slow as frames exact."""
-        return min(self.tick, self.gap / 4)
+        """How late times may be for being rounded: to milliseconds, say. Clocks about as slow as the frames are exact."""
+        return self.tick if self.tick <= self.gap / 4 else Fraction(0)
