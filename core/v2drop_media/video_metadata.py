@@ -22,9 +22,9 @@ class SampledVideo(VideoMetadata):
 
     def __init__(self, timeline: Timeline, sample: Sample, width: int, height: int) -> None:
         """`sample` was read of a video whose frames are `width` x `height` pixels as they are shown."""
-        times = [timeline.times[number] for number in sample.numbers]
+        times = [timeline.time(number) for number in sample.numbers]
         self.frame_times = [float(time) for time in times]
-        self._sampled_fps = float(1 / sample.step)
+        self._sampled_fps = float(1 / sample.step if sample.step else timeline.rate)
         super().__init__(
             total_num_frames=round(timeline.duration * timeline.rate),
             fps=float(timeline.rate),

@@ -8,18 +8,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from v2drop import MediaError
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import VideoFrame
     from av.container import InputContainer
     from av.video import VideoStream
 
 HIDES_FRAMES = ("vp8",)  # its packets may hold frames that are never shown, and nothing but decoding tells
 NO_FRAMES = "it holds no frames, or is damaged or cut off"
-TEXT = ("tty", "subviewer", "lrc")  # FFmpeg draws text files too
+NOT_VIDEOS = ("tty", "image2")  # text, which FFmpeg draws, and pictures
+
+
+class Packet(NamedTuple):
+    """What is kept of a packet; its data would fill the memory."""
+
+    time: int | None
+    decode_time: int | None
+    duration: int
+    starts: bool
+    is_shown: bool
 
 
 @dataclass(frozen=True)
@@ -79,25 +89,30 @@ def read_packets(container: InputContainer, stream: VideoStream, path: str | Pat
     import av
 
     try:
-        packets = [packet for packet in container.demux(stream) if packet.size]
+        packets = [
+            Packet(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, not packet.is_discard)
+            for packet in container.demux(stream)
+            if packet.size
+        ]
     except (av.FFmpegError, OSError):
         raise damaged(path) from None
-    first = next((number for number, packet in enumerate(packets) if packet.is_keyframe), len(packets))
-    usable = [packet for packet in packets[first:] if not packet.is_discard]
+    first = next((number for number, packet in enumerate(packets) if packet.starts), len(packets))
+    usable = [packet for packet in packets[first:] if packet.is_shown]
     if not usable:
         raise cannot_read(path, NO_FRAMES)
-    times = [packet.pts for packet in usable if packet.pts is not None]
+    times = [packet.time for packet in usable if packet.time is not None]
+    if times:
+        _check_end(stream, packets, max(times) - min(times), max(times), path)
     if len(set(times)) < len(usable) or stream.codec_context.name in HIDES_FRAMES:
         return Packets(_decoded_times(path), [], counted=True)
     # frames that come before the first key frame refer to what is not in the file
     shown = sorted(time for time in times if time >= times[0])
-    _check_end(stream, packets, shown, path)
     if container.format.name == "avi" and stream.codec_context.has_b_frames:  # AVI has no times, and B-frames come late
         return Packets(shown, [], counted=True)
     starts = [
-        (time, time if packet.dts is None else packet.dts)
+        (time, time if packet.decode_time is None else packet.decode_time)
         for time, packet in zip(times, usable, strict=True)
-        if packet.is_keyframe
+        if packet.starts
     ]
     return Packets(shown, sorted(starts))
 
@@ -126,7 +141,7 @@ def damaged(path: str | Path) -> MediaError:
 
 
 def _video_of(container: InputContainer, path: str | Path) -> VideoStream:
-    if container.format.name in TEXT or container.format.name.endswith("_pipe") or container.format.name == "image2":
+    if container.format.name in NOT_VIDEOS or container.format.name.endswith("_pipe"):
         raise cannot_read(path, _why_not(path))
     # sound files hold their cover as a video of one frame
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
@@ -137,6 +152,7 @@ def _video_of(container: InputContainer, path: str | Path) -> VideoStream:
             path,
             "its codec is not among those of PyAV's FFmpeg; H.264 in an mp4 works: ffmpeg -i FILE -c:v libx264 out.mp4",
         )
+    streams[0].thread_type = "AUTO"  # frames in parallel too, where the codec can
     return streams[0]
 
 
@@ -166,14 +182,13 @@ def _decoded_times(path: str | Path) -> list[int]:
     return sorted(times)
 
 
-def _check_end(stream: VideoStream, packets: list[Packet], shown: list[int], path: str | Path) -> None:
-    """Raise MediaError where the file ends clearly earlier than its head says."""
+def _check_end(stream: VideoStream, packets: list[Packet], span: int, last: int, path: str | Path) -> None:
+    """Raise MediaError where the file ends clearly earlier than its head says: after `last`, `span` ticks after its start."""
     if len(packets) >= stream.frames > 0:
         return
     clock = stream.time_base or Fraction(1)
-    gap = (shown[-1] - shown[0]) * clock / max(1, len(shown) - 1)
-    end = shown[-1] * clock + max(gap, (packets[-1].duration or 0) * clock)
-    told = _told_end(stream)
+    gap, told = span * clock / max(1, len(packets) - 1), _told_end(stream)
+    end = last * clock + max(gap, packets[-1].duration * clock)
     if told is not None and told - end > max(gap, Fraction(1, 10)):
         raise damaged(path)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from statistics import median
 from typing import NamedTuple
 
 
@@ -23,14 +22,18 @@ class Timeline:
     """When each frame of a video comes on the screen. It stays until the next one comes.
 
     Args:
-        times: seconds from the first frame, in ascending order; the first is 0.
-        tick: seconds that a step of the file's clock takes; times are rounded to it.
+        ticks: of the file's clock, from the first frame to each frame's coming, in ascending order.
+        tick: seconds that a tick takes; times are rounded to it.
         single_gap: seconds that the frame of a video of one frame stays.
     """
 
-    times: Sequence[Fraction]
+    ticks: Sequence[int]
     tick: Fraction
     single_gap: Fraction = Fraction(1)
+
+    def time(self, number: int) -> Fraction:
+        """Seconds from the first frame's coming to another's."""
+        return self.ticks[number] * self.tick
 
     @cached_property
     def gap(self) -> Fraction:
@@ -38,12 +41,12 @@ class Timeline:
 
         The mean of the gaps around the median: rounded and jittering times have a right rate, and long gaps do not count.
         """
-        gaps = [later - earlier for earlier, later in zip(self.times, self.times[1:], strict=False)]
+        gaps = sorted(gap for gap in self._gaps if gap > 0)
         if not gaps:
             return self.single_gap
-        middle = median(gaps)
-        usual = [gap for gap in gaps if middle / 2 <= gap <= middle * 3 / 2]
-        return Fraction(sum(usual), len(usual)) if usual else Fraction(middle)
+        middle = gaps[len(gaps) // 2]
+        usual = [gap for gap in gaps if middle <= 2 * gap <= 3 * middle]
+        return Fraction(sum(usual), len(usual)) * self.tick
 
     @property
     def rate(self) -> Fraction:
@@ -53,39 +56,44 @@ class Timeline:
     @property
     def duration(self) -> Fraction:
         """Seconds from the first frame's coming to the last one's going."""
-        return self.times[-1] + self.gap
+        return self.time(-1) + self.gap
 
     def count(self) -> int:
         """How many frames `all` returns."""
-        return sum(self._stays())
+        return sum(self._stays)
 
     def all(self) -> Sample:
         """Every frame; one that stays longer than usual is repeated, so that equal steps take equal times."""
-        return Sample([number for number, stay in enumerate(self._stays()) for _ in range(stay)], self.gap)
+        return Sample([number for number, stay in enumerate(self._stays) for _ in range(stay)], self.gap)
 
     def spread(self, count: int) -> Sample:
         """The frames shown at `count` instants at equal distances, from the first frame's coming to the last one's."""
         if count >= self.count():
             return self.all()
-        step = self.times[-1] / max(1, count - 1)
+        step = self.time(-1) / max(1, count - 1)
         return Sample([self._shown_at(step * number) for number in range(count)], step)
 
     def every(self, seconds: Fraction) -> Sample:
         """The frames shown at 0, `seconds`, twice that and so on, as long as the video lasts; at most as it is filmed."""
         if seconds <= self.gap:
             return self.all()
-        count = int((self.times[-1] + self._rounding) / seconds) + 1
+        count = int((self.time(-1) + self._rounding) / seconds) + 1
         return Sample([self._shown_at(seconds * number) for number in range(count)], seconds)
 
+    @cached_property
+    def _gaps(self) -> list[int]:
+        return [later - earlier for earlier, later in zip(self.ticks, self.ticks[1:], strict=False)]
+
+    @cached_property
     def _stays(self) -> list[int]:
         """How many usual gaps each frame stays."""
-        gaps = [later - earlier for earlier, later in zip(self.times, self.times[1:], strict=False)]
-        return [*(max(1, round(gap / self.gap)) for gap in gaps), 1]
+        usual = float(self.gap / self.tick)
+        return [*(max(1, round(gap / usual)) for gap in self._gaps), 1]
 
     def _shown_at(self, instant: Fraction) -> int:
-        return max(0, bisect_right(self.times, instant + self._rounding) - 1)
+        return max(0, bisect_right(self.ticks, (instant + self._rounding) / self.tick) - 1)
 
-    @property
+    @cached_property
     def _rounding(self) -> Fraction:
         """How late times may be for being rounded: to milliseconds, say. Clocks about as slow as the frames are exact."""
         return self.tick if self.tick <= self.gap / 4 else Fraction(0)

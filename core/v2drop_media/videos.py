@@ -42,9 +42,12 @@ class Video:
         container, stream = open_stream(path)
         with container:
             self._packets = read_packets(container, stream, path)
-            self._clock = stream.time_base or Fraction(1)
-            shown, rate = self._packets.shown, stream.average_rate or Fraction(1)
-            self.timeline = Timeline([(time - shown[0]) * self._clock for time in shown], self._clock, 1 / rate)
+            shown, clock, rate = (
+                self._packets.shown,
+                stream.time_base or Fraction(1),
+                stream.average_rate or Fraction(1),
+            )
+            self.timeline = Timeline([time - shown[0] for time in shown], clock, 1 / rate)
             self._paint = FramePainter(path, stream.sample_aspect_ratio)
         first = next(self.frames([0]))
         self.height, self.width = first.shape[1:]
