@@ -29,7 +29,7 @@ and colour, on a noisy grey canvas with bars; and videos of 8 frames of 96 x 96 
 such digits come one after the other and move, each its own way; questions of the kinds below, in these words only. """
     + _SQUARES
     + _DIGITS.format(raster="the size of what a vision token shows")
-    + """ Videos are written as H.264 and read back with decord through qwen-vl-utils.""",
+    + """ Videos are written as H.264 and read back frame by frame.""",
 }
 
 ABILITIES["llava_control"] = ABILITIES["llava"]
