@@ -121,7 +121,8 @@ def load_inputs(processor: Any, chats: Sequence[list[dict[str, Any]]]) -> Any:
     if images := [part["image"] for part in parts if part["type"] == "image"]:
         shown["images"] = images
     if videos := [part for part in parts if part["type"] == "video"]:
-        shown["videos"] = [load_video(part["video"], processor.video_processor, part["fps"])[0] for part in videos]
+        read = [load_video(part["video"], processor.video_processor, part["fps"]) for part in videos]
+        shown["videos"], shown["video_metadata"] = [frames for frames, _ in read], [metadata for _, metadata in read]
         shown["do_sample_frames"] = False
     return processor(text=prompts, padding=True, return_tensors="pt", **shown)
 
