@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import warnings
 from functools import wraps
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.version import Version
 from subjects import SUBJECTS
 from tiny_llava import tiny_llava
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
@@ -18,7 +22,7 @@ import v2drop
 from v2drop import releases
 from v2drop.self_check import self_check
 
-TABLE = Path(__file__).parent.parent.parent / "docs" / "releases.md"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 @pytest.fixture
@@ -39,6 +43,22 @@ def own_positions(monkeypatch):
         return stock(self, hidden_states, *args, position_embeddings=(cos, sin), **kwargs)
 
     monkeypatch.setattr(LlamaDecoderLayer, "forward", forward)
+
+
+def test_the_tested_releases_are_those_of_the_table():
+    """And what the extras allow is right, or excluded."""
+    rows = json.loads((DOCS / "releases.json").read_text())
+    right = {row["transformers"] for row in rows if not row["failed"]}
+    assert sorted(releases.TESTED, key=Version) == list(releases.TESTED)
+    assert set(releases.TESTED) == right
+    assert len(right) >= 10
+    asked = [Requirement(line) for line in requires("v2drop")]
+    for row in rows:
+        allowed = [
+            each for each in asked if each.name == "transformers" and each.specifier.contains(row["transformers"])
+        ]
+        assert not row["failed"] or not allowed, f"transformers {row['transformers']} fails and is not excluded"
+        assert f"| {row['transformers']} | {row['torch']} |" in (DOCS / "releases.md").read_text()
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.adapter.model_types[0])
