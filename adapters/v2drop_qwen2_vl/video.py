@@ -9,8 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from v2drop import MediaError
-
-from .image import check_scalable, limits, qwen_vl_utils, token_side
+from v2drop_media.qwen_sizes import check_scalable, limits, qwen_vl_utils, token_side
 
 
 def open_video(path: str | Path) -> Any:
