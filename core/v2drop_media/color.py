@@ -9,7 +9,11 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageCms
 
-_SPACES = {"RGB": "RGB", "CMYK": "CMYK", "GRAY": "L"}  # a profile's space, and the mode of Pillow's that has its channels
+_SPACES = {
+    "RGB": "RGB",
+    "CMYK": "CMYK",
+    "GRAY": "L",
+}  # a profile's space, and the mode of Pillow's that has its channels
 _ROUNDING = 2  # levels: a profile that moves no colour by more is sRGB by another name, and pixels stay as they are
 
 

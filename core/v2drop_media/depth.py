@@ -12,7 +12,7 @@ _UNSIGNED = 1
 _SIXTEEN_BITS = ("PNG", "PPM")  # formats whose deepest samples have 16 bits, which some releases of Pillow open as 32
 
 
-class SampleRange(NamedTuple):
+class StoredSamples(NamedTuple):
     """How a file stores its samples, as far as Pillow's mode does not tell.
 
     Attributes:
@@ -26,19 +26,19 @@ class SampleRange(NamedTuple):
     unsigned: bool = False
 
 
-def sample_range(picture: Image.Image) -> SampleRange:
+def stored_samples(picture: Image.Image) -> StoredSamples:
     """What is known of a file's samples. To be asked before the picture is loaded: that forgets the rest."""
     if picture.format == "TIFF":
         tags = picture.tag_v2  # type: ignore[attr-defined]
         bits, form = tags.get(_BITS_PER_SAMPLE, (1,))[0], tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
-        return SampleRange(bits, tags.get(_PHOTOMETRIC) == 0, bits == 32 and form == _UNSIGNED)
-    if picture.format == "PNG" and picture.tile:
-        mode = str(picture.tile[0][3])  # such as "RGB;16B" or "L;2"
-        return SampleRange(int(mode.partition(";")[2].rstrip("B") or 8) if mode[:1] != "P" else 8)
-    return SampleRange(16 if picture.format in _SIXTEEN_BITS and picture.mode == "I" else 0)
+        return StoredSamples(bits, tags.get(_PHOTOMETRIC) == 0, bits == 32 and form == _UNSIGNED)
+    if picture.format == "PNG" and picture.tile:  # type: ignore[attr-defined]
+        mode = str(picture.tile[0][3])  # type: ignore[attr-defined]  # such as "RGB;16B" or "L;2"
+        return StoredSamples(int(mode.partition(";")[2].rstrip("B") or 8) if mode[:1] != "P" else 8)
+    return StoredSamples(16 if picture.format in _SIXTEEN_BITS and picture.mode == "I" else 0)
 
 
-def to_eight_bits(picture: Image.Image, whole: SampleRange) -> Image.Image:
+def to_eight_bits(picture: Image.Image, stored: StoredSamples) -> Image.Image:
     """The picture with 8 bits a sample: of 16 the high 8, of 12 too; larger integers and floats by their range.
 
     By range: the lowest value becomes black, the highest white, what is not a number black. A picture of a single value is
@@ -50,12 +50,12 @@ def to_eight_bits(picture: Image.Image, whole: SampleRange) -> Image.Image:
     if not picture.mode.startswith("I") and picture.mode != "F":
         return picture
     values = np.asarray(picture)
-    if picture.mode.startswith("I;16") or (whole.bits == 16 and picture.format in _SIXTEEN_BITS):
-        levels = values >> ((whole.bits or 16) - 8)
+    if picture.mode.startswith("I;16") or (stored.bits == 16 and picture.format in _SIXTEEN_BITS):
+        levels = values >> ((stored.bits or 16) - 8)
     else:
-        levels = _spread(values.view(np.uint32) if whole.unsigned and picture.mode == "I" else values)
+        levels = _spread(values.view(np.uint32) if stored.unsigned and picture.mode == "I" else values)
     eight = levels.clip(0, 255).astype(np.uint8)
-    made = Image.fromarray(255 - eight if whole.white_is_zero else eight)
+    made = Image.fromarray(255 - eight if stored.white_is_zero else eight)
     made.info = dict(picture.info)
     return made
 

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from v2drop import Adapter, MediaError, MediaWarning
 
 from .color import to_srgb
-from .depth import sample_range, to_eight_bits
+from .depth import stored_samples, to_eight_bits
 from .transparency import alpha_of
 
 LONGEST = 200  # times the shorter side: qwen-vl-utils' limit, and beyond it other models' pictures come to nothing too
@@ -69,10 +69,10 @@ def open_image(path: str | Path) -> Image.Image:
             with _open(path) as picture:
                 kind = _SEVERAL.get(picture.format or "", "")
                 count = getattr(picture, "n_frames", 1) if kind else 1
-                whole = sample_range(picture)
+                stored = stored_samples(picture)
                 picture.load()
-                alpha = alpha_of(picture, whole)
-                seen = _upright(_over_white(to_srgb(to_eight_bits(picture, whole)), alpha), _orientation(picture))
+                alpha = alpha_of(picture, stored)
+                seen = _upright(_over_white(to_srgb(to_eight_bits(picture, stored)), alpha), _orientation(picture))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = Image.MAX_IMAGE_PIXELS or 0
         raise MediaError(
@@ -162,7 +162,11 @@ def _what_instead(path: str | Path) -> str:
     for name in _COMMON:
         accepts = Image.OPEN[name][1] if name in Image.OPEN else None
         if accepts is not None and (answer := accepts(start)):  # a text says why this build of Pillow cannot read it
-            return answer if isinstance(answer, str) else f"it is a {name} picture that is damaged or cut off"
+            return (
+                answer
+                if isinstance(answer, str)
+                else f"it is a {name} file that is damaged or cut off, or of a kind that Pillow does not read"
+            )
     if start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
         return "it looks like a video: pass it as --video on the command line, to load_video in Python"
     return "it holds no picture in a format that Pillow reads, such as PNG or JPEG"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from .depth import SampleRange
+from .depth import StoredSamples
 
 
-def alpha_of(picture: Image.Image, whole: SampleRange) -> Image.Image | None:
+def alpha_of(picture: Image.Image, stored: StoredSamples) -> Image.Image | None:
     """How opaque each pixel of a loaded picture is, mode "L"; None where all are opaque."""
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         return picture.getchannel(picture.mode[-1])
@@ -18,14 +18,14 @@ def alpha_of(picture: Image.Image, whole: SampleRange) -> Image.Image | None:
         return picture.convert("RGBA").getchannel("A") if alone or transparent is not None else None
     if transparent is None or picture.mode not in ("1", "L", "I", "I;16", "RGB"):
         return None
-    return _all_but(picture, _as_stored(transparent, picture, whole))
+    return _all_but(picture, _as_stored(transparent, picture, stored))
 
 
-def _as_stored(color: int | tuple[int, ...], picture: Image.Image, whole: SampleRange) -> int | tuple[int, ...]:
+def _as_stored(color: int | tuple[int, ...], picture: Image.Image, stored: StoredSamples) -> int | tuple[int, ...]:
     """PNG's one transparent colour, which is written in the file's own bits, in those that Pillow made of the samples."""
-    if picture.mode == "L" and whole.bits in (2, 4) and isinstance(color, int):
-        return color * 255 // (2**whole.bits - 1)
-    if picture.mode == "RGB" and whole.bits == 16 and isinstance(color, tuple):
+    if picture.mode == "L" and stored.bits in (2, 4) and isinstance(color, int):
+        return color * 255 // (2**stored.bits - 1)
+    if picture.mode == "RGB" and stored.bits == 16 and isinstance(color, tuple):
         return tuple(sample >> 8 for sample in color)
     return color
 

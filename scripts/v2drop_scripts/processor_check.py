@@ -46,7 +46,7 @@ def _check_side(images: Any, vision: Any, name: str) -> None:
     cropped = getattr(images, "do_center_crop", False)
     which = "crop_size" if cropped else "size"
     size = getattr(images, which, None) or {}
-    side = size["height"] if "height" in size else None
+    side = size.get("height")
     if side is not None and getattr(vision, "image_size", side) != side:
         raise _disagreement(
             name,
