@@ -167,6 +167,6 @@ def _what_instead(path: str | Path) -> str:
                 if isinstance(answer, str)
                 else f"it is a {name} file that is damaged or cut off, or of a kind that Pillow does not read"
             )
-    if start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
+    if start[4:8] == b"ftyp" or start[:4] == b"\x1aE\xdf\xa3" or start[8:12] == b"AVI ":
         return "it looks like a video: pass it as --video on the command line, to load_video in Python"
     return "it holds no picture in a format that Pillow reads, such as PNG or JPEG"

@@ -12,7 +12,7 @@ from transformers import Qwen2VLImageProcessor
 from v2drop import registered_adapters
 from v2drop_media.images import image_size, read_image
 
-ADAPTERS = ("llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen2_5_vl")
+ADAPTERS = {name: point.load()() for name, point in registered_adapters().items()}
 PROCESSOR = SimpleNamespace(
     image_processor=Qwen2VLImageProcessor(
         size={"shortest_edge": 48 * 48, "longest_edge": 144 * 144}, patch_size=6, merge_size=2
@@ -26,7 +26,7 @@ def test_a_model_is_shown_what_a_person_sees(tmp_path, name, adapter):
     data, right, apart = CASES[name]
     path = tmp_path / "picture"
     path.write_bytes(data)
-    shown = read_image(path, registered_adapters()[adapter].load()(), PROCESSOR)
+    shown = read_image(path, ADAPTERS[adapter], PROCESSOR)
     assert shown.mode == "RGB"
     assert shown.size == (WIDTH, HEIGHT)
     assert np.abs(np.asarray(shown).astype(int) - right.astype(int)).max() <= apart
