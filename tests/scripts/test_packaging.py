@@ -35,6 +35,7 @@ def test_the_wheel_holds_weights_licence_and_every_package(wheel):
     for wanted in (
         "v2drop/__init__.py",
         "v2drop/py.typed",
+        "v2drop_media/images.py",
         "v2drop_llava/adapter.py",
         "v2drop_scripts/app.py",
         *(f"v2drop_scripts/page_parts/{part.name}" for part in PAGE_PARTS.iterdir()),
