@@ -100,8 +100,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
         OSError: no such file, or not a picture; and whatever else Pillow makes of a damaged header.
     """
     with _open(path) as picture:
-        turned = picture.format != "TIFF" and "exif" in picture.info and _orientation(picture) > 4  # TIFF's is turned
-        return (picture.height, picture.width) if turned else picture.size
+        if picture.format == "TIFF":
+            tags = picture.tag_v2  # type: ignore[attr-defined]
+            size, orientation = (tags[256], tags[257]), tags.get(ExifTags.Base.Orientation, 1)
+        else:
+            size, orientation = picture.size, _orientation(picture) if "exif" in picture.info else 1
+        return size[::-1] if orientation > 4 else size
 
 
 def image_endings() -> set[str]:
@@ -126,6 +130,8 @@ def _open(path: str | Path) -> Image.Image:
 
 def _orientation(picture: Image.Image) -> int:
     """EXIF's orientation, 1 where there is none; a damaged EXIF block is no reason to refuse the picture."""
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these when it loads them, and in some releases tells the orientation still
     with suppress(Exception):
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
         return orientation if orientation in _TURNS else 1

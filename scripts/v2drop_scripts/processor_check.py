@@ -32,12 +32,19 @@ def check_processor(processor: Any, config: Any, name: str) -> None:
     if hasattr(processor, "num_additional_image_tokens") or hasattr(processor, "num_image_tokens"):
         _check_side(images, vision, name)
         _check_count(processor, config, vision, name)
-    elif hasattr(images, "merge_size"):
-        for ours, theirs in _QWENS.items():
-            one, other = getattr(images, ours, None), getattr(vision, theirs, None)
+    else:
+        _check_patches(processor, vision, name)
+
+
+def _check_patches(processor: Any, vision: Any, name: str) -> None:
+    """Qwen's processors cut patches themselves."""
+    for kind in ("image_processor", "video_processor"):
+        part = getattr(processor, kind, None)
+        for ours, theirs in _QWENS.items() if hasattr(part, "merge_size") else ():
+            one, other = getattr(part, ours, None), getattr(vision, theirs, None)
             if other is not None and one != other:
                 raise _disagreement(
-                    name, f"takes {ours} {one!r} (image_processor.{ours})", f"takes {other!r} (vision_config.{theirs})"
+                    name, f"takes {ours} {one!r} ({kind}.{ours})", f"takes {other!r} (vision_config.{theirs})"
                 )
 
 
@@ -65,18 +72,14 @@ def _check_count(processor: Any, config: Any, vision: Any, name: str) -> None:
     used = processor.vision_feature_select_strategy
     if hasattr(processor, "num_image_tokens"):  # LLaVA-OneVision's count, without a class token
         settings = {"num_image_tokens": processor.num_image_tokens}
-        written = None if processor.num_image_tokens is None else processor.num_image_tokens
+        written = processor.num_image_tokens
     else:
-        settings = {
-            "patch_size": processor.patch_size,
-            "num_additional_image_tokens": processor.num_additional_image_tokens,
-        }
-        if processor.patch_size and processor.num_additional_image_tokens is not None:
-            written = (vision.image_size // processor.patch_size) ** 2 + processor.num_additional_image_tokens
-        else:
-            written = None
-    settings |= {"vision_feature_select_strategy": used}
-    written = None if written is None else written - (used == "default")
+        side, more = processor.patch_size, processor.num_additional_image_tokens
+        settings = {"patch_size": side, "num_additional_image_tokens": more}
+        written = (vision.image_size // side) ** 2 + more if side and more is not None else None
+    settings["vision_feature_select_strategy"] = used
+    if written is not None:
+        written -= used == "default"
     if written == made:
         return
     told = ", ".join(f"{key} {value!r}" for key, value in settings.items())

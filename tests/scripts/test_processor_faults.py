@@ -81,6 +81,10 @@ FAULTS = {
         "qwen2_vl", PROCESSOR, {"image_processor__merge_size": 1},
         ["merge_size 1", "image_processor.merge_size", "takes 2", "vision_config.spatial_merge_size"],
     ),
+    "qwen2_vl, another number of frames": (
+        "qwen2_vl", PROCESSOR, {"video_processor__temporal_patch_size": 1},
+        ["temporal_patch_size 1 (video_processor.temporal_patch_size)", "takes 2 (vision_config.temporal_patch_size)"],
+    ),
     "qwen2_5_vl, another patch": (
         "qwen2_5_vl", CONFIG, {"vision_config__patch_size": 14}, ["patch_size 6", "takes 14 (vision_config.patch_size)"],
     ),
