@@ -101,7 +101,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with _open(path) as picture:
         if picture.format == "TIFF":
-            tags = picture.tag_v2  # type: ignore[attr-defined]
+            tags = picture.tag_v2
             size, orientation = (tags[256], tags[257]), tags.get(ExifTags.Base.Orientation, 1)
         else:
             size, orientation = picture.size, _orientation(picture) if "exif" in picture.info else 1
