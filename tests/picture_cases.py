@@ -217,6 +217,9 @@ CASES |= {
     "png rgba wide gamut": (encoded(WITH_ALPHA, "PNG", icc_profile=P3), over_white(IN_SRGB), 3),
     "png gray, another gamma": (encoded(SMOOTH[..., 0], "PNG", icc_profile=DIM), LIT, 3),
     "png, profile of sRGB": (encoded(SMOOTH, "PNG", icc_profile=SRGB), SMOOTH, 0),
+    "png, profile of sRGB by another maker": (
+        encoded(SMOOTH, "PNG", icc_profile=rgb_profile(SRGB_TO_XYZ + 1e-4, None)), SMOOTH, 0,
+    ),
     "png, broken profile": (encoded(SMOOTH, "PNG", icc_profile=P3[:150]), SMOOTH, 0),
     "png, profile of other channels": (encoded(SMOOTH, "PNG", icc_profile=DIM), SMOOTH, 0),
     "png, no profile at all": (encoded(SMOOTH, "PNG", icc_profile=b"not a profile"), SMOOTH, 0),

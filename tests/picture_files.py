@@ -100,4 +100,8 @@ def _xyz(values):
 
 
 def _curve(gamma):
+    """None: sRGB's own, by its formula."""
+    if gamma is None:
+        numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        return b"para" + bytes(4) + struct.pack(">HH5i", 3, 0, *(round(number * 65536) for number in numbers))
     return b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))

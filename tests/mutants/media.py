@@ -65,7 +65,7 @@ MEDIA = [
         COLOR,
         "_ROUNDING = 2 ",
         "_ROUNDING = -1 ",
-        (f"{SHOWN}[png, profile of sRGB-llava]",),
+        (f"{SHOWN}[png, profile of sRGB by another maker-llava]",),
     ),
     Mutant(
         "pictures",
