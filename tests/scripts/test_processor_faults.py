@@ -6,8 +6,11 @@ import json
 import shutil
 
 import pytest
-from tiny_checkpoints import BUILDERS, save_tiny
+from PIL import Image
+from tiny_checkpoints import BUILDERS, TEMPLATE, save_tiny
 
+from v2drop_scripts.checkpoints import find_checkpoint, load_processor
+from v2drop_scripts.media import Media, as_inputs
 from v2drop_zoo import CHECKPOINTS
 
 
@@ -181,3 +184,18 @@ def test_a_folder_without_a_processor_is_told(changed, refusal):
     folder = changed("llava", CONFIG)
     (folder / PROCESSOR).unlink()
     assert "processor" in refusal("run", "--model", folder)
+
+
+def test_a_begin_token_that_the_template_writes_is_not_added_again(changed):
+    """As stock pipelines do it."""
+    begin = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    special = {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}
+    adding = {"type": "TemplateProcessing", "single": [begin, text], "pair": [begin, text], "special_tokens": special}
+    folder = changed("llava_next", "tokenizer.json", post_processor=adding)
+    media = Media([Image.new("RGB", (48, 48))])
+    for template in (TEMPLATE, "<s>" + TEMPLATE):
+        (folder / "chat_template.jinja").write_text(template)
+        processor = load_processor(find_checkpoint(str(folder)))
+        [ids] = as_inputs(processor, media, "what is it ?")["input_ids"].tolist()
+        assert ids.count(1) == 1
