@@ -96,7 +96,7 @@ def test_people_get_a_table(here):
         (["run", "--retain", "0"], "retained=0"),
         (["run", "--overlay", "/nowhere/at/all.png"], "/nowhere/at"),
         (["run", "--overlay", "overlay.xyz"], "name an image file"),
-        (["run", "--prompt", "what is <image> ?"], "cannot take this prompt"),
+        (["run", "--prompt", "what is <image> ?"], "the question quotes <image>"),
         (["schedule", "--retain", "0.01"], "at least"),
     ],
 )
