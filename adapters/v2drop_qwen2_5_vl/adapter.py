@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from v2drop import Adapter, VisionLayout
 from v2drop.patch_grid import patch_grid
 from v2drop.video import frame_times
+from v2drop_media.qwen_sizes import read_scaled
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Qwen2_5_VLAdapter(Adapter):
@@ -35,6 +40,10 @@ class Qwen2_5_VLAdapter(Adapter):
             (self.placeholder_mask(model, inputs, "image_token_id"), pictures),
             (self.placeholder_mask(model, inputs, "video_token_id"), films),
         )
+
+    def read_image(self, path: str | Path, processor: Any) -> Image.Image:
+        """See `v2drop_media.images.ReadsImages`: by qwen-vl-utils, at the size that the checkpoint wants."""
+        return read_scaled(path, processor.image_processor)
 
 
 def _step_times(inputs: Mapping[str, Any], video: int, steps: int, together: int) -> list[float]:

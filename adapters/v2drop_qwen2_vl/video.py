@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from v2drop import MediaError
+from v2drop_media.qwen_sizes import check_scalable, limits, qwen_vl_utils
 from v2drop_media.videos import Video, check_fps
-
-from .image import check_scalable, limits, qwen_vl_utils
 
 if TYPE_CHECKING:
     from v2drop_media.video_metadata import SampledVideo

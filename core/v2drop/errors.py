@@ -45,3 +45,7 @@ class MediaError(V2DropError, ValueError):
 
 class UntestedReleaseWarning(UserWarning):
     """This release of transformers is newer than those that v2drop was tested on."""
+
+
+class MediaWarning(UserWarning):
+    """Of a picture file only a part is shown, such as the first frame of an animation."""

@@ -1,1 +1,1 @@
-"""Reading pictures and videos as people see them, on any architecture's behalf."""
+"""Reading pictures and videos for every architecture: what a model is shown is what a person sees."""

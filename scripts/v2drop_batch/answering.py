@@ -44,6 +44,7 @@ class Answer:
         tokens_kept: its vision tokens that were alive, the mean over layers: the budget that papers quote.
         prompt_tokens: of the language model, vision tokens included.
         seconds: its share of its batch's time, from reading the files to the last token.
+        note: which of its pictures were shown in part, such as the first frame of an animation; "" where all were whole.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Answer:
     prompt_tokens: int
     answer_tokens: int
     seconds: float
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Answerer:
         return {
             row.number: Answer(
                 row.id, row.file, row.line, questions[i].prompt, texts[i].strip(),
-                vision[i], kept[i], prompts[i], lengths[i], seconds,
+                vision[i], kept[i], prompts[i], lengths[i], seconds, "; ".join(media[i].notes),
             )
             for i, row in enumerate(rows)
         }  # fmt: skip

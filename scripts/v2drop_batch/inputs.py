@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from PIL import Image
 
+from v2drop_media.images import image_endings
 from v2drop_scripts.errors import CommandError
 
 from .blocks import VIDEOS, Block, LinesBlock, ParquetBlock, PicturesBlock, read_line
@@ -105,8 +105,7 @@ def _parquet(path: Path, size: int, digest: Any) -> Iterator[Block]:
 def _pictures(path: Path, prompt: str, size: int, digest: Any) -> Iterator[Block]:
     if not path.is_dir():
         raise CommandError(f"--prompt asks about the pictures of a folder, which {path} is not: leave it out")
-    formats = Image.registered_extensions()
-    kinds = {*VIDEOS, *(ending for ending, name in formats.items() if name in Image.OPEN)}
+    kinds = {*VIDEOS, *image_endings()}
     names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if _is_one(file, kinds))
     digest.update(json.dumps([prompt, names]).encode())
     for start in range(0, len(names), size):

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from v2drop_media.images import image_size
 from v2drop_scripts.question import Question
 
 Asked = tuple[Any, Question]
@@ -33,8 +32,8 @@ def prompt_length(question: Question, processor: Any) -> tuple[int, int]:
 def _picture_size(file: Path) -> tuple[int, int] | None:
     """Height and width, from the file's header."""
     try:
-        with Image.open(file) as picture:
-            return picture.height, picture.width
+        width, height = image_size(file)
+        return height, width
     except Exception:  # whatever a damaged header leads to is told when the picture is read
         return None
 

@@ -14,7 +14,7 @@ from lmms_eval.models.model_utils.media_encoder import encode_image_to_data_url
 from lmms_eval.models.simple import qwen2_vl as stock
 from PIL import Image
 
-from v2drop_qwen2_vl.image import token_side
+from v2drop_media.qwen_sizes import token_side
 
 from .attaching import Dropping
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
 
+from v2drop_media.images import open_image
 from v2drop_scripts.answers import is_right
 from v2drop_scripts.errors import tell_mistakes
 from v2drop_zoo.clips import RATE, Clip, write_video
@@ -47,8 +47,7 @@ def doc_to_visual(doc: dict[str, Any]) -> list[Any]:
     """What a question is about: a picture, or the name of a video file."""
     if doc.get("video"):
         return [doc["video"]]
-    with Image.open(doc["image"]) as picture:
-        return [picture.convert("RGB")]
+    return [open_image(doc["image"])]
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from v2drop import V2DropError
+
+from .errors import CommandError
 
 
 def generate_answers(model: Any, processor: Any, inputs: Any, max_new_tokens: int) -> list[str]:
@@ -16,9 +21,20 @@ def generate_answers(model: Any, processor: Any, inputs: Any, max_new_tokens: in
 
 def generate_tokens(model: Any, inputs: Any, max_new_tokens: int) -> Tensor:
     """The tokens of what a model answers, greedily: int64 [B, new tokens], padded behind the end of shorter answers."""
-    with torch.inference_mode():
+    with torch.inference_mode(), refusals_told():
         tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     return tokens[:, inputs["input_ids"].shape[1] :]
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """What a stock model refuses of a checkpoint's files or its inputs, as a CommandError."""
+    try:
+        yield
+    except V2DropError:
+        raise
+    except ValueError as error:
+        raise CommandError(f"the model cannot take these inputs: {error}") from error
 
 
 def answer_lengths(tokens: Tensor, model: Any) -> list[int]:

@@ -16,6 +16,7 @@ from v2drop import Adapter, Schedule, registered_adapters
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
+from .processor_check import check_processor
 
 PRESET_HELP = f"A published schedule: {', '.join(Schedule.presets())}."
 RETAIN_HELP = (
@@ -114,12 +115,14 @@ def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:
-    """The model's stock processor alone."""
-    quiet_transformers()
+    """The model's stock processor alone. Raises CommandError where it does not fit the model's configuration."""
+    config = load_config(checkpoint)
     from transformers import AutoProcessor
 
     with _loading(checkpoint):
-        return AutoProcessor.from_pretrained(checkpoint.source)
+        processor = AutoProcessor.from_pretrained(checkpoint.source)
+    check_processor(processor, config, checkpoint.name)
+    return processor
 
 
 def load_network(checkpoint: Checkpoint, device: str) -> Any:
@@ -156,12 +159,11 @@ def load_config(checkpoint: Checkpoint) -> Any:
 
 @contextmanager
 def _loading(checkpoint: Checkpoint) -> Iterator[None]:
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise CommandError(f"cannot load {checkpoint.name}: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # a folder's files may be damaged in any way, and transformers passes on what follows
+        told = str(error).strip() or type(error).__name__
+        raise CommandError(f"cannot load {checkpoint.name}: {told.splitlines()[0]}") from error
 
 
 def quiet_transformers() -> None:

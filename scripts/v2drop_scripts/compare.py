@@ -11,6 +11,7 @@ import torch
 
 import v2drop
 
+from .answers import refusals_told
 from .errors import CommandError
 from .timing import LanguageModelTimer
 
@@ -55,7 +56,7 @@ def compare(
 def _answer(
     network: Any, processor: Any, inputs: Mapping[str, Any], max_new_tokens: int, timer: LanguageModelTimer
 ) -> Answer:
-    with torch.inference_mode():
+    with torch.inference_mode(), refusals_told():
         tokens = network.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     new = tokens[0, inputs["input_ids"].shape[1] :]
     prefill, *decode = timer.seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.console import Console
@@ -23,3 +23,9 @@ def tell_mistakes(command: Callable[[], Any]) -> None:
     except V2DropError as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]Error:[/] {escape(str(error))}")
         sys.exit(2)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Print what the user should know of files that are shown in part; on stderr, as stdout may be for programs."""
+    for note in notes:
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"Note: {note}")

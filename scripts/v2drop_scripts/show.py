@@ -42,6 +42,7 @@ def as_json(model: str, question: Question, media: Media, tokens: Sequence[int],
             "vision_tokens": tokens[-1],
         },
         "prompt": question.prompt,
+        "notes": list(media.notes),
         "dense": side(result.dense, report.kv_bytes.dense, report.flops.dense),
         "dropped": {
             **side(result.dropped, report.kv_bytes.dropped, report.flops.dropped),
@@ -67,6 +68,7 @@ def print_result(
         span = f"{len(media.times)} frames from {media.times[0]:.1f} to {media.times[-1]:.1f} s"
         lines.append(f"video   {question.video} ({span}, {tokens[-1]} vision tokens)")
     stages = ", ".join(f"{stage.keep:.3g} from layer {stage.layer}" for stage in schedule.stages)
+    lines += [f"note    {note}" for note in media.notes]
     lines += [f"prompt  {question.prompt}", f"keep    {stages}"]
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
     console.print(_table(result.dense, result.dropped, result.report))

@@ -22,7 +22,7 @@ from .checkpoints import (
     load_processor,
 )
 from .compare_options import check_page
-from .errors import CommandError
+from .errors import CommandError, tell_notes
 from .media import as_inputs, read_media
 from .overlay import as_shown
 from .page import comparison_section, example_section, write_page
@@ -94,6 +94,7 @@ def _example(
     adapter = find_adapter(checkpoint)
     processor = load_processor(checkpoint)
     media = read_media(question, adapter, processor)
+    tell_notes(media.notes)
     inputs = as_inputs(processor, media, question.prompt)
     network = load_network(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
     schedules = choose_schedules(checkpoint, methods, len(adapter.decoder_layers(network)), preset, retain)

@@ -11,7 +11,7 @@ from typing import Any
 
 from v2drop import Adapter, MediaError
 
-from .errors import CommandError
+from .errors import CommandError, tell_notes
 from .media import Media, model_inputs, read_media
 from .question import DEFAULT_FPS, Question
 
@@ -140,6 +140,7 @@ class FileTask(Task):
         for number in numbers:
             try:
                 read[number] = read_media(self._lines[number].question, self._adapter, self._processor)
+                tell_notes(read[number].notes)
             except (MediaError, CommandError) as error:
                 skipped.append(Skipped(str(self._path), self._lines[number].number, str(error)))
         try:

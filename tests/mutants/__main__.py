@@ -24,13 +24,14 @@ from .caching import CACHING
 from .comparing import COMPARING
 from .evaluation import EVALUATION
 from .generation import GENERATION
+from .media import MEDIA
 from .method import METHOD
 from .runner import Runner
 from .surroundings import SURROUNDINGS
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "out")
-MUTANTS = [*METHOD, *GENERATION, *CACHING, *SURROUNDINGS, *EVALUATION, *COMPARING]
+MUTANTS = [*METHOD, *GENERATION, *CACHING, *SURROUNDINGS, *EVALUATION, *COMPARING, *MEDIA]
 
 
 def table(verdicts):

@@ -53,7 +53,7 @@ def test_the_bundled_question_is_answered_right_dense_and_dropped(answered):
 def test_json_holds_the_documented_fields(answered):
     data, _ = answered
     side = {"answer", "prefill_seconds", "kv_bytes", "flops"}
-    assert data.keys() == {"model", "image", "images", "video", "prompt", "dense", "dropped"}
+    assert data.keys() == {"model", "image", "images", "video", "prompt", "notes", "dense", "dropped"}
     assert data["images"] == [{"file": data["image"], "vision_tokens": 144}]
     assert data["video"] is None
     assert data["dense"].keys() == side
@@ -96,7 +96,7 @@ def test_people_get_a_table(here):
         (["run", "--retain", "0"], "retained=0"),
         (["run", "--overlay", "/nowhere/at/all.png"], "/nowhere/at"),
         (["run", "--overlay", "overlay.xyz"], "name an image file"),
-        (["run", "--prompt", "what is <image> ?"], "cannot take this prompt"),
+        (["run", "--prompt", "what is <image> ?"], "the question quotes <image>"),
         (["schedule", "--retain", "0.01"], "at least"),
     ],
 )

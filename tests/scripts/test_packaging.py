@@ -35,6 +35,7 @@ def test_the_wheel_holds_weights_licence_and_every_package(wheel):
     for wanted in (
         "v2drop/__init__.py",
         "v2drop/py.typed",
+        "v2drop_media/images.py",
         "v2drop_llava/adapter.py",
         "v2drop_scripts/app.py",
         *(f"v2drop_scripts/page_parts/{part.name}" for part in PAGE_PARTS.iterdir()),
@@ -93,10 +94,10 @@ def test_a_plain_install_brings_torch_alone(headers):
 
 def test_extras_bring_what_their_models_need_and_no_more(headers):
     llava = brought_by(headers, "llava")
-    assert llava.keys() == {"typer", "rich", "Pillow", "scipy", "transformers"}
+    assert llava.keys() == {"typer", "rich", "Pillow", "numpy", "scipy", "transformers"}
     assert brought_by(headers, "llava-next") == llava
     assert brought_by(headers, "qwen2-vl").keys() == llava.keys() | READERS
-    assert brought_by(headers, "page").keys() == {"typer", "rich", "Pillow", "scipy", "matplotlib"}
+    assert brought_by(headers, "page").keys() == {"typer", "rich", "Pillow", "numpy", "scipy", "matplotlib"}
     assert brought_by(headers, "all").keys() >= brought_by(headers, "page").keys()
     assert brought_by(headers, "all").keys() >= brought_by(headers, "zoo").keys() > llava.keys() | READERS
 
