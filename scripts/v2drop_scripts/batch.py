@@ -7,20 +7,23 @@ import sys
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 import v2drop
-from v2drop.methods import make_method
 from v2drop_zoo import zoo_models
 
-from .checkpoints import PRESET_HELP, RETAIN_HELP, find_adapter, find_checkpoint, load_config
+from .checkpoints import find_adapter, find_checkpoint, load_depth
 from .comparing import BATCH
 from .errors import CommandError
+from .options import Preset, Retain, ScheduleFile, Stages
 from .progress import counting_progress
-from .traces import choose_schedules
+from .schedules import choose_schedule, read_keep
+
+if TYPE_CHECKING:
+    from v2drop_batch.answering import Settings
 
 BLOCK = 100  # rows
 
@@ -39,8 +42,10 @@ def batch(
     model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
     prompt: Annotated[str | None, typer.Option(help="The question about each picture or video of a folder.")] = None,
     method: Annotated[str, typer.Option(help=f"How tokens are chosen: {', '.join(v2drop.methods())}.")] = "v2drop",
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
+    preset: Preset = None,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
     seed: Annotated[int, typer.Option(min=0, help="What method random keeps.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     actors: Annotated[
@@ -73,9 +78,10 @@ def batch(
     from v2drop_batch.run import GO_ON, run_batch, settings_of
     from v2drop_batch.store import Store
 
+    keep = read_keep(preset, retain, stages, schedule)
     name = str(Path(model).resolve()) if model not in zoo_models() and Path(model).is_dir() else model
-    settings = Settings(name, method, preset, retain, seed, max_new_tokens)
-    _check(settings.model, method, preset, retain)
+    settings = Settings(name, method, keep, seed, max_new_tokens)
+    _check(settings)
     asked, store = find_input(input, prompt, block_size), Store(output)
     store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -95,10 +101,8 @@ def batch(
         raise typer.Exit(1)
 
 
-def _check(model: str, method: str, preset: str | None, retain: float | None) -> None:
+def _check(settings: Settings) -> None:
     """Refuse what no actor could do, before any is started."""
-    checkpoint = find_checkpoint(model)
+    checkpoint = find_checkpoint(settings.model)
     find_adapter(checkpoint)
-    make_method(method)
-    depth = load_config(checkpoint).get_text_config().num_hidden_layers
-    choose_schedules(checkpoint, [method], depth, preset, retain)[method].check_depth(depth)
+    choose_schedule(settings.method, load_depth(checkpoint), settings.keep, checkpoint.schedule)

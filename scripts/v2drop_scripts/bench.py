@@ -20,10 +20,12 @@ from .bench_memory import check_memory
 from .bench_prompt import Length, Prompt
 from .bench_rounds import exponent
 from .bench_table import print_bench
-from .checkpoints import PRESET_HELP, quiet_transformers
+from .checkpoints import quiet_transformers
 from .errors import CommandError
 from .geometries import GEOMETRIES, Geometry, find_geometry, materialise
+from .options import Preset, ScheduleFile, Stages
 from .results import versions
+from .schedules import Keep, choose_schedule, read_keep
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ALL = "all"
@@ -50,11 +52,13 @@ def bench(
     method: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(methods())}, or {ALL} of them. By default v2drop.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
+    preset: Preset = None,
     retain: Annotated[
         float | None,
         typer.Option(help="Share of vision tokens to keep, at each method's own cuts. By default a third."),
     ] = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds; ratios are taken within rounds.")] = 9,
     threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -63,11 +67,12 @@ def bench(
 
     Weights are random, nothing is downloaded. True sizes need memory: scale with --hidden where there is less.
     """
+    keep = read_keep(preset, retain, stages, schedule)
     quiet_transformers()
     torch.set_num_threads(threads)
     geometries = [find_geometry(name, hidden, layers) for name in dict.fromkeys(geometry or list(GEOMETRIES)[:1])]
     names = _methods(method or ["v2drop"])
-    plans = [_Plan(each, tokens, batch or [1], _schedules(names, each.layers, preset, retain)) for each in geometries]
+    plans = [_Plan(each, tokens, batch or [1], _schedules(names, each.layers, keep)) for each in geometries]
     places = list(product(_devices(device or ["cpu"]), _dtypes(dtype or list(DTYPES)[:1])))
     for plan, (where, kind) in product(plans, places):
         plan.check(where, kind)
@@ -144,15 +149,8 @@ def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _schedules(names: Sequence[str], num_layers: int, preset: str | None, retain: float | None) -> dict[str, Schedule]:
-    """By method: the preset for all of them, or each one's own for the budget."""
-    if preset is not None and retain is not None:
-        raise CommandError(f"--preset {preset} and --retain {retain} contradict each other: pass one of the two")
-    if preset is None:
-        return {name: make_method(name).schedule(num_layers, 1 / 3 if retain is None else retain) for name in names}
-    chosen = Schedule.preset(preset)
-    chosen.check_depth(num_layers)
-    return dict.fromkeys(names, chosen)
+def _schedules(names: Sequence[str], num_layers: int, keep: Keep) -> dict[str, Schedule]:
+    return {name: choose_schedule(name, num_layers, keep, None) for name in names}
 
 
 def _methods(names: Sequence[str]) -> list[str]:

@@ -17,11 +17,6 @@ from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
 
-PRESET_HELP = f"A published schedule: {', '.join(Schedule.presets())}."
-RETAIN_HELP = (
-    "Share of vision tokens to keep, averaged over layers, with cuts where the model's v2drop.json recommends them, else "
-    "at the paper's relative depths. By default what v2drop.json recommends, else a third."
-)
 RECOMMENDATION = (
     "v2drop.json"  # beside a checkpoint's weights: its schedule, an example picture, perhaps an example video
 )
@@ -45,21 +40,6 @@ class Checkpoint:
     schedule: Schedule | None = None
     image: Example | None = None
     video: Example | None = None
-
-    @property
-    def recommended_layers(self) -> list[int] | None:
-        """Where the recommended schedule cuts."""
-        return None if self.schedule is None else [stage.layer for stage in self.schedule.stages]
-
-    def choose_schedule(self, num_layers: int, preset: str | None, retain: float | None) -> Schedule:
-        """The schedule that the options ask for: a preset, a budget on the recommended layers, or the recommended one."""
-        if preset is not None and retain is not None:
-            raise CommandError(f"--preset {preset} and --retain {retain} contradict each other: pass one of the two")
-        if preset is not None:
-            return Schedule.preset(preset)
-        if retain is not None:
-            return Schedule.for_budget(num_layers, retain, self.recommended_layers)
-        return self.schedule or Schedule.for_budget(num_layers, 1 / 3)
 
 
 def find_checkpoint(name: str) -> Checkpoint:
@@ -92,6 +72,11 @@ def _recommendation(folder: Path) -> dict[str, Any]:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandError(f"cannot read {folder / RECOMMENDATION}: {error!r}") from error
+
+
+def load_depth(checkpoint: Checkpoint) -> int:
+    """Decoder layers of the model, as its configuration tells them."""
+    return load_config(checkpoint).get_text_config().num_hidden_layers
 
 
 def find_adapter(checkpoint: Checkpoint) -> Adapter:

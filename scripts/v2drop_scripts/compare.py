@@ -35,7 +35,12 @@ class Comparison:
 
 
 def compare(
-    network: Any, processor: Any, inputs: Mapping[str, Any], schedule: v2drop.Schedule, max_new_tokens: int
+    network: Any,
+    processor: Any,
+    inputs: Mapping[str, Any],
+    schedule: v2drop.Schedule,
+    method: str,
+    max_new_tokens: int,
 ) -> Comparison:
     """Answer with and without dropping. Raises CommandError where there was nothing to drop."""
     dense: list[Answer] = []
@@ -43,7 +48,7 @@ def compare(
     for _ in range(1 + ROUNDS):
         with LanguageModelTimer(network) as timer:
             dense.append(_answer(network, processor, inputs, max_new_tokens, timer))
-        with v2drop.attach(network, schedule) as attached, LanguageModelTimer(network) as timer:
+        with v2drop.attach(network, schedule, method=method) as attached, LanguageModelTimer(network) as timer:
             dropped.append(_answer(network, processor, inputs, max_new_tokens, timer))
     if attached.report is None:
         raise CommandError(

@@ -9,7 +9,6 @@ import typer
 import v2drop
 
 from .compare_options import (
-    BUDGETS,
     AsJson,
     Csv,
     Html,
@@ -21,17 +20,20 @@ from .compare_options import (
     Seed,
     TaskFile,
     Timed,
-    budgets_of,
+    budgets_or_schedule,
     check_files,
     check_page,
     deliver,
 )  # fmt: skip
 from .comparison import FILE, Settings, run_comparison
+from .options import ScheduleFile, Stages
 
 
 def compare_methods(
     model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
-    retain: Retain = BUDGETS,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
     method: Annotated[
         list[str] | None,
         typer.Option(help=f"A method; repeat it for several. By default all: {', '.join(v2drop.methods())}."),
@@ -51,12 +53,13 @@ def compare_methods(
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what methods are tested against.
     """
+    budgets, fixed = budgets_or_schedule(retain, stages, schedule)
     check_files(csv)
     check_page(html)
     methods = list(method or v2drop.methods())
     models = [(model, FILE if task else modality.value)]
     settings = Settings(
-        "compare-methods", models, methods, budgets_of(retain), questions, seed, timed,
-        task, max_new_tokens,
+        "compare-methods", models, methods, budgets, questions, seed, timed,
+        task, max_new_tokens, fixed,
     )  # fmt: skip
     deliver(run_comparison(settings, out), out, as_json, csv, html)

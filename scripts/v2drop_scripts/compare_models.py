@@ -12,7 +12,6 @@ from v2drop_zoo import zoo_models
 
 from .checkpoints import find_checkpoint, load_config
 from .compare_options import (
-    BUDGETS,
     AsJson,
     Csv,
     Html,
@@ -24,17 +23,20 @@ from .compare_options import (
     Seed,
     TaskFile,
     Timed,
-    budgets_of,
+    budgets_or_schedule,
     check_files,
     check_page,
     deliver,
 )  # fmt: skip
 from .comparison import FILE, Settings, run_comparison
+from .options import ScheduleFile, Stages
 
 
 def compare_models(
     method: Annotated[str, typer.Option(help=f"One of {', '.join(v2drop.methods())}.")] = "v2drop",
-    retain: Retain = BUDGETS,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,12 +60,13 @@ def compare_models(
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what the method is tested against.
     """
+    budgets, fixed = budgets_or_schedule(retain, stages, schedule)
     check_files(csv)
     check_page(html)
     models = [(each, FILE) for each in model or zoo_models()] if task else subjects_of(model, modality)
     settings = Settings(
-        "compare-models", models, [method], budgets_of(retain), questions, seed, timed,
-        task, max_new_tokens,
+        "compare-models", models, [method], budgets, questions, seed, timed,
+        task, max_new_tokens, fixed,
     )  # fmt: skip
     deliver(run_comparison(settings, out), out, as_json, csv, html)
 

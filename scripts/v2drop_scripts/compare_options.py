@@ -14,12 +14,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from v2drop import Schedule
+
 from .errors import CommandError
+from .options import RETAIN_HELP
 from .page import write_comparison
 from .plots import require_plots
+from .schedules import check_one, read_keep
 from .tables import print_results, problems, write_csv, write_markdown
 
-BUDGETS = ["0.5 0.333 0.222 0.111"]
+BUDGETS = "0.5 0.333 0.222 0.111"
 NAME = "results"  # of the files in --out
 
 
@@ -31,8 +35,10 @@ class Modality(str, Enum):
 
 
 Retain = Annotated[
-    list[str],
-    typer.Option(help="Shares of vision tokens to keep; repeat it, or pass several as one text: '0.5 0.333'."),
+    list[str] | None,
+    typer.Option(
+        help=f"{RETAIN_HELP} Repeat it, or pass several as one text. By default '{BUDGETS}'.",
+    ),
 ]
 Questions = Annotated[int, typer.Option(min=1, help="How many questions, at most.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which of the zoo's questions, and what random keeps.")]
@@ -53,6 +59,19 @@ Out = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write all rows to this file.")]
 Html = Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")]
+
+
+def budgets_or_schedule(
+    retain: Sequence[str] | None, stages: str | None, file: Path | None
+) -> tuple[list[float], Schedule | None]:
+    """The budgets that are asked for, else the usual ones; none, and the schedule, where there is one for all methods.
+
+    Raises what `read_keep` and `budgets_of` raise.
+    """
+    said = " ".join(retain) if retain else None
+    check_one({"--retain": said, "--stages": stages, "--schedule": file})
+    schedule = read_keep(stages=stages, file=file).schedule
+    return (budgets_of([said or BUDGETS]), None) if schedule is None else ([], schedule)
 
 
 def budgets_of(retain: Sequence[str]) -> list[float]:

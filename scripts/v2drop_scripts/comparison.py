@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from v2drop import Schedule
 from v2drop_zoo import zoo_models
 
 from .checkpoints import RECOMMENDATION, Checkpoint, find_adapter, find_checkpoint, load_model
@@ -32,6 +33,7 @@ class Settings:
     Attributes:
         models: pairs of a model's name and "image" or "video", or FILE where there is a task.
         task: a file of JSON lines; None: the zoo's own questions.
+        schedule: of all methods, in place of budgets.
     """
 
     command: str
@@ -43,12 +45,14 @@ class Settings:
     timed: int
     task: Path | None = None
     max_new_tokens: int = 16
+    schedule: Schedule | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with what else results depend on."""
         content = hashlib.sha256(self.task.read_bytes()).hexdigest() if self.task and self.task.is_file() else None
         return {
             **asdict(self),
+            "schedule": self.schedule and self.schedule.to_dict(),
             "task": self.task and {"file": str(self.task), "sha256": content},
             "versions": versions(),
         }
@@ -97,5 +101,5 @@ def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, devi
     else:
         task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
     depth = len(adapter.decoder_layers(model))
-    entrants = choose_entrants(settings.methods, settings.budgets, depth, checkpoint.recommended_layers)
+    entrants = choose_entrants(settings.methods, settings.budgets, depth, checkpoint.schedule, settings.schedule)
     return Subject(checkpoint.name, modality, model, processor, task, entrants)

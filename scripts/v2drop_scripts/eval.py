@@ -13,13 +13,14 @@ import torch
 import typer
 from rich.console import Console
 
-from .checkpoints import PRESET_HELP, find_checkpoint, load_config
+from .checkpoints import find_checkpoint, load_config
 from .compare_options import AsJson, budgets_of
 from .errors import CommandError
 from .eval_choices import list_choices
 from .eval_runs import ANSWERS, Evaluation, make_run
 from .eval_table import compare, markdown, print_tables
 from .journal import Journal
+from .options import DEFAULT_HELP, PRESET_HELP, RETAIN_HELP, SCHEDULE_HELP, STAGES_HELP
 from .results import versions
 
 LMMS_MODELS = {
@@ -35,8 +36,10 @@ def evaluate(
     preset: Annotated[list[str] | None, typer.Option(help=f"{PRESET_HELP} Repeat it for several.")] = None,
     retain: Annotated[
         list[str] | None,
-        typer.Option(help="Shares of vision tokens to keep; repeat it, or pass several as one text: '0.333 0.222'."),
+        typer.Option(help=f"{RETAIN_HELP} Repeat it, or pass several as one text: '0.333 0.222'. {DEFAULT_HELP}"),
     ] = None,
+    stages: Annotated[list[str] | None, typer.Option(help=f"{STAGES_HELP} Repeat it for several.")] = None,
+    schedule: Annotated[list[Path] | None, typer.Option(help=f"{SCHEDULE_HELP} Repeat it for several.")] = None,
     method: Annotated[
         list[str] | None,
         typer.Option(help="What chooses the tokens that stay; repeat it for several. By default v2drop."),
@@ -66,9 +69,13 @@ def evaluate(
         raise CommandError(
             f"{model} is a {config.model_type} model, for which there is no lmms-eval model here: {', '.join(LMMS_MODELS)}"
         )
-    choices = list_choices(method or ["v2drop"], preset or [], budgets_of(retain) if retain else [])
+    choices = list_choices(
+        method or ["v2drop"], preset or [], budgets_of(retain) if retain else [], stages or [], schedule or []
+    )
     for choice in choices:
-        choice.schedule(checkpoint, config.get_text_config().num_hidden_layers)  # refused now, not after hours of dense
+        choice.schedule_on(
+            checkpoint, config.get_text_config().num_hidden_layers
+        )  # refused now, not after hours of dense
     out = out or Path("out/eval") / re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{tasks}")[:100]
     evaluation = Evaluation(
         LMMS_MODELS[config.model_type], model, tasks, model_args, include_path, limit, batch_size, processes,

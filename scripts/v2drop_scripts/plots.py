@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .entrants import DENSE
 from .errors import CommandError
+from .schedules import DENSE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

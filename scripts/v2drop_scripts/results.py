@@ -14,9 +14,10 @@ import torch
 import v2drop
 
 from .comparing import Subject, records_of
-from .entrants import BASELINE, DENSE, Entrant, unfairness
+from .entrants import BASELINE, Entrant, unfairness
 from .journal import Journal
 from .position import summarise
+from .schedules import DENSE
 from .statistics import mcnemar, wilson_interval
 
 Row = dict[str, Any]

@@ -11,12 +11,14 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from .checkpoints import PRESET_HELP, RETAIN_HELP, find_adapter, find_checkpoint, load_network, load_processor
+from .checkpoints import find_adapter, find_checkpoint, load_depth, load_network, load_processor
 from .compare import compare
 from .errors import CommandError
 from .media import as_inputs, read_media
+from .options import METHODS, Preset, Retain, ScheduleFile, Stages
 from .overlay import as_shown, draw_overlay
 from .question import DEFAULT_FPS, ExampleKind, choose_question
+from .schedules import choose_schedule, read_keep
 from .show import as_json as to_json
 from .show import print_result
 
@@ -38,8 +40,11 @@ def run(
         typer.Option(help="Ask the model's own example of an image (as without --image and --video) or of a video."),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="The question; by default the model's example.")] = None,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
+    method: Annotated[str, typer.Option(help=f"How tokens are chosen: {', '.join(METHODS)}.")] = "v2drop",
+    preset: Preset = None,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule_file: ScheduleFile = None,
     overlay: Annotated[Path | None, typer.Option(help="Draw the tokens kept at each stage to this file.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -48,31 +53,32 @@ def run(
 
     A model's own example of a video: v2drop run --model qwen2_vl --example video
     """
+    keep = read_keep(preset, retain, stages, schedule_file)
     checkpoint = find_checkpoint(model)
     question = choose_question(checkpoint, image or [], video, fps, prompt, example)
     if overlay is not None:
         _check_writable(overlay)
     adapter = find_adapter(checkpoint)
+    schedule = choose_schedule(method, load_depth(checkpoint), keep, checkpoint.schedule)
     processor = load_processor(checkpoint)
     media = read_media(question, adapter, processor)
     inputs = as_inputs(processor, media, question.prompt)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = load_network(checkpoint, device)
-    schedule = checkpoint.choose_schedule(len(adapter.decoder_layers(network)), preset, retain)
     metadata = inputs.pop("video_metadata", None)
     inputs = inputs.to(device)
 
-    result = compare(network, processor, inputs, schedule, max_new_tokens)
+    result = compare(network, processor, inputs, schedule, method, max_new_tokens)
     layout = adapter.layout(network, {**inputs, "video_metadata": metadata})
     if overlay is not None:
         shown = as_shown(media, layout, inputs.get("pixel_values"), processor)
         draw_overlay(shown, [file.name for file in question.files], layout, result.report).save(overlay)
     tokens = layout.picture.bincount(minlength=len(question.files)).tolist()
     if as_json:
-        typer.echo(json.dumps(to_json(model, question, media, tokens, result)))
+        typer.echo(json.dumps(to_json(model, question, media, tokens, method, schedule, result)))
     else:
         name = f"{model}, {str(network.dtype).removeprefix('torch.')}"
-        print_result(Console(), name, question, media, tokens, schedule, result)
+        print_result(Console(), name, question, media, tokens, method, schedule, result)
         if overlay is not None:
             Console().print(f"overlay: {overlay}")
 

@@ -15,7 +15,15 @@ from .media import Media
 from .question import Question
 
 
-def as_json(model: str, question: Question, media: Media, tokens: Sequence[int], result: Comparison) -> dict[str, Any]:
+def as_json(
+    model: str,
+    question: Question,
+    media: Media,
+    tokens: Sequence[int],
+    method: str,
+    schedule: v2drop.Schedule,
+    result: Comparison,
+) -> dict[str, Any]:
     """The result as plain data. `tokens` are the vision tokens of each picture, then of the video."""
 
     def side(answer: Answer, kv_bytes: int, flops: int) -> dict[str, Any]:
@@ -42,6 +50,8 @@ def as_json(model: str, question: Question, media: Media, tokens: Sequence[int],
             "vision_tokens": tokens[-1],
         },
         "prompt": question.prompt,
+        "method": method,
+        "schedule": schedule.to_dict(),
         "dense": side(result.dense, report.kv_bytes.dense, report.flops.dense),
         "dropped": {
             **side(result.dropped, report.kv_bytes.dropped, report.flops.dropped),
@@ -57,6 +67,7 @@ def print_result(
     question: Question,
     media: Media,
     tokens: Sequence[int],
+    method: str,
     schedule: v2drop.Schedule,
     result: Comparison,
 ) -> None:
@@ -67,7 +78,8 @@ def print_result(
         span = f"{len(media.times)} frames from {media.times[0]:.1f} to {media.times[-1]:.1f} s"
         lines.append(f"video   {question.video} ({span}, {tokens[-1]} vision tokens)")
     stages = ", ".join(f"{stage.keep:.3g} from layer {stage.layer}" for stage in schedule.stages)
-    lines += [f"prompt  {question.prompt}", f"keep    {stages}"]
+    chosen = "" if method == "v2drop" else f", chosen by {method}"
+    lines += [f"prompt  {question.prompt}", f"keep    {stages or 'all'}{chosen}"]
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
     console.print(_table(result.dense, result.dropped, result.report))
 

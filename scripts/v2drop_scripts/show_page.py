@@ -13,22 +13,23 @@ from rich.console import Console
 
 from .answers import generate_answers
 from .checkpoints import (
-    PRESET_HELP,
-    RETAIN_HELP,
     Checkpoint,
     find_adapter,
     find_checkpoint,
+    load_depth,
     load_network,
     load_processor,
 )
 from .compare_options import check_page
 from .errors import CommandError
 from .media import as_inputs, read_media
+from .options import Preset, Retain, ScheduleFile, Stages
 from .overlay import as_shown
 from .page import comparison_section, example_section, write_page
 from .panels import make_panels
 from .question import DEFAULT_FPS, ExampleKind, Question, choose_question
-from .traces import choose_schedules, dense_variation, trace
+from .schedules import Keep, choose_schedule, read_keep
+from .traces import dense_variation, trace
 
 
 def show(
@@ -47,8 +48,10 @@ def show(
     method: Annotated[
         list[str] | None, typer.Option(help="A method; repeat it for several. By default v2drop.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
+    preset: Preset = None,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
     comparison: Annotated[
         list[Path] | None,
         typer.Option(help="Results of compare-methods or compare-models, as --json and --out write them; repeatable."),
@@ -65,11 +68,12 @@ def show(
     check_page(out)
     compared = [_read_comparison(path) for path in comparison or []]
     sections = []
-    asked = any(value is not None for value in (image, video, fps, example, prompt, method, preset, retain))
+    keep = read_keep(preset, retain, stages, schedule)
+    asked = keep != Keep() or any(value is not None for value in (image, video, fps, example, prompt, method))
     if model is not None or asked or not compared:
         checkpoint = find_checkpoint(model or "llava")
         question = choose_question(checkpoint, image or [], video, fps, prompt, example)
-        sections.append(_example(checkpoint, question, method or ["v2drop"], preset, retain, max_new_tokens))
+        sections.append(_example(checkpoint, question, method or ["v2drop"], keep, max_new_tokens))
     write_page([*sections, *compared], out)
     Console().print(f"page: {out}", highlight=False, soft_wrap=True, markup=False)
 
@@ -87,16 +91,15 @@ def _example(
     checkpoint: Checkpoint,
     question: Question,
     methods: Sequence[str],
-    preset: str | None,
-    retain: float | None,
+    keep: Keep,
     max_new_tokens: int,
 ) -> str:
-    adapter = find_adapter(checkpoint)
+    adapter, depth = find_adapter(checkpoint), load_depth(checkpoint)
+    schedules = {method: choose_schedule(method, depth, keep, checkpoint.schedule) for method in methods}
     processor = load_processor(checkpoint)
     media = read_media(question, adapter, processor)
     inputs = as_inputs(processor, media, question.prompt)
     network = load_network(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
-    schedules = choose_schedules(checkpoint, methods, len(adapter.decoder_layers(network)), preset, retain)
     metadata = inputs.pop("video_metadata", None)
     inputs = inputs.to(network.device)
 

@@ -20,9 +20,10 @@ from v2drop_scripts.answers import answer_lengths, is_right
 from v2drop_scripts.comparison import Settings as Compared
 from v2drop_scripts.comparison import run_comparison
 from v2drop_scripts.journal import JOURNAL
+from v2drop_scripts.schedules import Keep
 from v2drop_zoo import CHECKPOINTS
 
-SETTINGS = Settings("llava", "v2drop", None, 0.333, 0, 16)
+SETTINGS = Settings("llava", "v2drop", Keep(0.333), 0, 16)
 QUESTIONS = 40
 
 

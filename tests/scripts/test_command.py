@@ -53,12 +53,13 @@ def test_the_bundled_question_is_answered_right_dense_and_dropped(answered):
 def test_json_holds_the_documented_fields(answered):
     data, _ = answered
     side = {"answer", "prefill_seconds", "kv_bytes", "flops"}
-    assert data.keys() == {"model", "image", "images", "video", "prompt", "dense", "dropped"}
+    assert data.keys() == {"model", "image", "images", "video", "prompt", "method", "schedule", "dense", "dropped"}
     assert data["images"] == [{"file": data["image"], "vision_tokens": 144}]
     assert data["video"] is None
     assert data["dense"].keys() == side
     assert data["dropped"].keys() == side | {"retained", "tokens_per_layer"}
     schedule = v2drop.Schedule.from_dict(EXAMPLE["schedule"])
+    assert (data["method"], data["schedule"]) == ("v2drop", schedule.to_dict())
     assert data["dropped"]["tokens_per_layer"] == list(schedule.tokens_per_layer(12, 144))
     assert data["dropped"]["retained"] == pytest.approx(schedule.retained(12), abs=0.01)
     assert data["dropped"]["kv_bytes"] < data["dense"]["kv_bytes"]

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 HERE = {  # run below; what takes minutes as written, with fewer questions or smaller
     "v2drop run": {},
     "v2drop run --retain 0.5 --overlay kept.png": {},
+    "v2drop run --method fastv --stages '2:0.5,6:0'": {},
     "v2drop run --json": {},
     "v2drop run --model qwen2_vl --example video": {},
     "v2drop schedule --model llava --retain 0.4": {},
