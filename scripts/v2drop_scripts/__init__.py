@@ -12,9 +12,11 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich", "PIL"}:
             raise
+        from v2drop.installing import pip_install
+
         print(
-            f"the v2drop command needs {error.name}: pip install 'v2drop[cli]', or an adapter's extra, which brings it: "
-            "pip install 'v2drop[llava]'",
+            f"the v2drop command needs {error.name}: {pip_install('v2drop[cli]')}, or an adapter's extra, which brings it: "
+            f"{pip_install('v2drop[llava]')}",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -37,14 +37,20 @@ app.command()(adapters)
 app.command()(new_adapter)
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
-) -> None:
-    """Options of the command itself."""
-    if version:
+def print_version(wanted: bool) -> None:
+    """Print the version and stop, before a missing subcommand is an error."""
+    if wanted:
         typer.echo(v2drop.__version__)
         raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=print_version)
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 def run_app() -> None:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 import v2drop
+from v2drop.installing import pip_install
 from v2drop_zoo import zoo_models
 
 from .checkpoints import find_adapter, find_checkpoint, load_depth
@@ -71,7 +72,7 @@ def batch(
     with exit code 1.
     """
     if find_spec("ray") is None or find_spec("pyarrow") is None:
-        raise CommandError("bulk inference runs on Ray Data, which is missing: pip install 'v2drop[ray]'")
+        raise CommandError("bulk inference runs on Ray Data, which is missing: " + pip_install("v2drop[ray]"))
     from v2drop_batch.answering import Settings
     from v2drop_batch.inputs import find_input
     from v2drop_batch.report import print_report

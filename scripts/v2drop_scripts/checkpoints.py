@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from v2drop import Adapter, Schedule, registered_adapters
+from v2drop.installing import pip_install
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
@@ -87,7 +88,7 @@ def find_adapter(checkpoint: Checkpoint) -> Adapter:
     if missing:
         raise CommandError(
             f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with {' and '.join(missing)}: "
-            f"pip install '{adapter.extra}'"
+            + pip_install(adapter.extra)
         )
     return adapter
 
@@ -155,7 +156,7 @@ def quiet_transformers() -> None:
         from transformers.utils import logging
     except ModuleNotFoundError as error:
         raise CommandError(
-            f"{error}: install an adapter's extra, which brings it: pip install 'v2drop[llava]'"
+            f"{error}: install an adapter's extra, which brings it: {pip_install('v2drop[llava]')}"
         ) from error
     logging.set_verbosity_error()
     logging.disable_progress_bar()

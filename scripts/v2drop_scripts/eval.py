@@ -13,6 +13,8 @@ import torch
 import typer
 from rich.console import Console
 
+from v2drop.installing import pip_install
+
 from .checkpoints import find_checkpoint, load_config
 from .compare_options import AsJson, budgets_of
 from .errors import CommandError
@@ -116,4 +118,4 @@ def _lmms_eval() -> str:
     try:
         return version("lmms-eval")
     except PackageNotFoundError:
-        raise CommandError("lmms-eval is not installed: pip install 'v2drop[eval]'") from None
+        raise CommandError("lmms-eval is not installed: " + pip_install("v2drop[eval]")) from None

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from v2drop.installing import pip_install
+
 from .errors import CommandError
 from .schedules import DENSE
 
@@ -36,7 +38,7 @@ STYLE: dict[Any, Any] = {
 def require_plots() -> None:
     """Raise CommandError where the plotting library is missing."""
     if find_spec("matplotlib") is None:
-        raise CommandError("pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'")
+        raise CommandError("pages are drawn with matplotlib, which is missing: " + pip_install("v2drop[page]"))
 
 
 def colour(method: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 from tiny_llava import tiny_llava
 
 import v2drop
+from v2drop.installing import pip_install
 from v2drop_zoo import CHECKPOINTS
 
 EXAMPLE = json.loads((CHECKPOINTS / "llava" / "v2drop.json").read_text())
@@ -109,6 +110,10 @@ def test_mistakes_are_told_without_a_traceback(arguments, quoted, command):
     assert re.search(quoted, printed.err), printed.err
 
 
+def test_the_version_is_printed(here):
+    assert here("--version") == f"{v2drop.__version__}\n"
+
+
 def test_a_mistake_ends_the_process_with_2():
     done = process("run", "--image", "nowhere.png")
     assert done.returncode == 2
@@ -167,5 +172,5 @@ def test_a_plain_install_says_what_the_command_lacks():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "v2drop[cli]" in done.stderr
+    assert pip_install("v2drop[cli]") in done.stderr
     assert "Traceback" not in done.stderr

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tiny_checkpoints import save_tiny
 
+from v2drop.installing import pip_install
+
 ROOT = Path(__file__).parent.parent.parent
 NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn", "matplotlib", "ray", "pyarrow")
 
@@ -56,7 +58,7 @@ def test_qwen2_vl_says_what_to_install(llava_install, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == (
         f"Error: {folder} is a qwen2_vl model, whose pictures and videos are read with torchvision and qwen_vl_utils and "
-        "decord: pip install 'v2drop[qwen2-vl]'"
+        "decord: " + pip_install("v2drop[qwen2-vl]")
     )
 
 
@@ -65,14 +67,16 @@ def test_a_page_says_what_to_install(llava_install, tmp_path):
     for command in (("show", "--out", tmp_path / "page.html"), compare):
         done = llava_install("-m", "v2drop_scripts", *command)
         assert (done.returncode, done.stdout) == (2, "")
-        wanted = "Error: pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'"
+        wanted = "Error: pages are drawn with matplotlib, which is missing: " + pip_install("v2drop[page]")
         assert done.stderr.strip().splitlines()[-1] == wanted
 
 
 def test_bulk_inference_says_what_to_install(llava_install, tmp_path):
     done = llava_install("-m", "v2drop_scripts", "batch", "--input", tmp_path, "--output", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.strip() == "Error: bulk inference runs on Ray Data, which is missing: pip install 'v2drop[ray]'"
+    assert done.stderr.strip() == "Error: bulk inference runs on Ray Data, which is missing: " + pip_install(
+        "v2drop[ray]"
+    )
 
 
 def test_every_adapter_imports(llava_install):
