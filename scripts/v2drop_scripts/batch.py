@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +12,11 @@ import typer
 from rich.console import Console
 
 import v2drop
-from v2drop.installing import pip_install
 from v2drop_zoo import zoo_models
 
 from .checkpoints import find_adapter, find_checkpoint, load_depth
 from .comparing import BATCH
-from .errors import CommandError
+from .needs import require
 from .options import Preset, Retain, ScheduleFile, Stages
 from .progress import counting_progress
 from .schedules import choose_schedule, read_keep
@@ -71,8 +69,7 @@ def batch(
     Answers are parquet files in OUTPUT/answers; rows that cannot be asked are in OUTPUT/rejected.parquet, and end the command
     with exit code 1.
     """
-    if find_spec("ray") is None or find_spec("pyarrow") is None:
-        raise CommandError("bulk inference runs on Ray Data, which is missing: " + pip_install("v2drop[ray]"))
+    require("bulk inference runs on", "v2drop[ray]", ["ray", "pyarrow"])
     from v2drop_batch.answering import Settings
     from v2drop_batch.inputs import find_input
     from v2drop_batch.report import print_report

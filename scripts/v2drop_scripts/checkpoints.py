@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from v2drop.installing import pip_install
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
+from .needs import require
 
 RECOMMENDATION = (
     "v2drop.json"  # beside a checkpoint's weights: its schedule, an example picture, perhaps an example video
@@ -84,12 +84,8 @@ def find_adapter(checkpoint: Checkpoint) -> Adapter:
     """The adapter that serves a model. Raises CommandError where there is none, or where what it reads media with is missing."""
     model_type = load_config(checkpoint).model_type
     adapter: Adapter = registered_adapters()[model_type].load()()
-    missing = [module for module in adapter.requires if find_spec(module) is None]
-    if missing:
-        raise CommandError(
-            f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with {' and '.join(missing)}: "
-            + pip_install(adapter.extra)
-        )
+    purpose = f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with"
+    require(purpose, adapter.extra, adapter.requires)
     return adapter
 
 

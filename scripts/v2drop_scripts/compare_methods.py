@@ -62,4 +62,4 @@ def compare_methods(
         "compare-methods", models, methods, budgets, questions, seed, timed,
         task, max_new_tokens, fixed,
     )  # fmt: skip
-    deliver(run_comparison(settings, out), out, as_json, csv, html)
+    deliver(run_comparison(settings, out, named=method or ()), out, as_json, csv, html)

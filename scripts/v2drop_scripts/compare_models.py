@@ -68,7 +68,7 @@ def compare_models(
         "compare-models", models, [method], budgets, questions, seed, timed,
         task, max_new_tokens, fixed,
     )  # fmt: skip
-    deliver(run_comparison(settings, out), out, as_json, csv, html)
+    deliver(run_comparison(settings, out, named=[method]), out, as_json, csv, html)
 
 
 def subjects_of(models: Sequence[str] | None = None, modality: Modality | None = None) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ BASELINE = "random"  # what every method is tested against
 
 @dataclass(frozen=True)
 class Entrant:
-    """A method at a budget (None: dense, the stock model) and its schedule, or why it cannot take part."""
+    """A method at a budget (None: dense, the stock model) and its schedule, or why its cuts cannot reach the budget."""
 
     method: str
     budget: float | None
@@ -36,7 +36,12 @@ def choose_entrants(
     recommended: Schedule | None,
     schedule: Schedule | None = None,
 ) -> list[Entrant]:
-    """Dense, then each method at each budget, or by one schedule for all of them; random is always there."""
+    """Dense, then each method at each budget, or by one schedule for all of them; random is always there.
+
+    Raises:
+        MethodError: an unknown method.
+        ScheduleError: the one schedule does not fit the depth.
+    """
     keeps = [(budget, Keep(retain=budget)) for budget in budgets]
     if schedule is not None:
         keeps = [(schedule.retained(num_layers), Keep(schedule=schedule))]
@@ -47,7 +52,7 @@ def choose_entrants(
         for budget, keep in keeps:
             try:
                 entrants.append(Entrant(name, budget, choose_schedule(name, num_layers, keep, recommended)))
-            except v2drop.V2DropError as error:
+            except v2drop.ScheduleError as error:
                 entrants.append(Entrant(name, budget, None, str(error)))
     return entrants
 

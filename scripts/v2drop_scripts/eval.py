@@ -22,6 +22,7 @@ from .eval_choices import list_choices
 from .eval_runs import ANSWERS, Evaluation, make_run
 from .eval_table import compare, markdown, print_tables
 from .journal import Journal
+from .needs import MissingLibraryError
 from .options import DEFAULT_HELP, PRESET_HELP, RETAIN_HELP, SCHEDULE_HELP, STAGES_HELP
 from .results import versions
 
@@ -118,4 +119,4 @@ def _lmms_eval() -> str:
     try:
         return version("lmms-eval")
     except PackageNotFoundError:
-        raise CommandError("lmms-eval is not installed: " + pip_install("v2drop[eval]")) from None
+        raise MissingLibraryError("lmms-eval is not installed: " + pip_install("v2drop[eval]")) from None

@@ -7,12 +7,9 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from v2drop.installing import pip_install
-
-from .errors import CommandError
+from .needs import require
 from .schedules import DENSE
 
 if TYPE_CHECKING:
@@ -37,8 +34,7 @@ STYLE: dict[Any, Any] = {
 
 def require_plots() -> None:
     """Raise CommandError where the plotting library is missing."""
-    if find_spec("matplotlib") is None:
-        raise CommandError("pages are drawn with matplotlib, which is missing: " + pip_install("v2drop[page]"))
+    require("pages are drawn with", "v2drop[page]", ["matplotlib"])
 
 
 def colour(method: str) -> str:

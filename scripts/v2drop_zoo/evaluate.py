@@ -26,6 +26,7 @@ from v2drop_scripts.answers import generate_answers
 from v2drop_scripts.checkpoints import find_checkpoint, load_model
 from v2drop_scripts.entrants import seeded
 from v2drop_scripts.errors import CommandError, tell_mistakes
+from v2drop_scripts.needs import require_zoo
 from v2drop_scripts.schedules import Keep, choose_schedule
 
 from .clips import RATE, Clip, write_video
@@ -147,6 +148,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a zoo model on fresh questions about test-split digits."""
+    require_zoo([modality])
     checkpoint = find_checkpoint(name)
     model, processor = load_model(checkpoint, "cpu")
     media = RECIPES[model.config.model_type].of(modality)
