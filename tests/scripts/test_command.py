@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from tiny_llava import tiny_llava
 
 import v2drop
 from v2drop.installing import pip_install
+from v2drop_scripts.compare import suitable_threads
+from v2drop_scripts.show import clear_ratio, in_ms
 from v2drop_zoo import CHECKPOINTS
 
 EXAMPLE = json.loads((CHECKPOINTS / "llava" / "v2drop.json").read_text())
@@ -53,8 +56,22 @@ def test_the_bundled_question_is_answered_right_dense_and_dropped(answered):
 
 def test_json_holds_the_documented_fields(answered):
     data, _ = answered
-    side = {"answer", "prefill_seconds", "kv_bytes", "flops"}
-    assert data.keys() == {"model", "image", "images", "video", "prompt", "method", "schedule", "dense", "dropped"}
+    side = {"answer", "prefill_seconds", "decode_seconds", "kv_bytes", "flops"}
+    wanted = {
+        "model",
+        "image",
+        "images",
+        "video",
+        "prompt",
+        "method",
+        "schedule",
+        "times",
+        "versions",
+        "dense",
+        "dropped",
+    }
+    assert data.keys() == wanted
+    assert data["versions"]["v2drop"] == v2drop.__version__
     assert data["images"] == [{"file": data["image"], "vision_tokens": 144}]
     assert data["video"] is None
     assert data["dense"].keys() == side
@@ -65,6 +82,37 @@ def test_json_holds_the_documented_fields(answered):
     assert data["dropped"]["retained"] == pytest.approx(schedule.retained(12), abs=0.01)
     assert data["dropped"]["kv_bytes"] < data["dense"]["kv_bytes"]
     assert data["dropped"]["flops"] < data["dense"]["flops"]
+
+
+def test_times_are_medians_of_rounds_with_their_spread(answered):
+    """The right answer is one token and its end: a step of it alone would say nothing."""
+    data, _ = answered
+    times = data["times"]
+    assert (times["threads"], times["decode_steps"]) == (1, 8)
+    assert 3 <= times["rounds"] <= 15
+    for part in ("prefill", "decode"):
+        for found in times[part].values():
+            low, high = found["quartiles"]
+            assert 0 < low <= found["median"] <= high
+        for way in ("dense", "dropped"):
+            assert data[way][f"{part}_seconds"] == times[part][way]["median"]
+
+
+def test_a_ratio_that_its_spread_hides_is_not_shown():
+    assert clear_ratio({"median": 0.62, "quartiles": [0.58, 0.66]}) == "0.62 x"
+    assert clear_ratio({"median": 1.0, "quartiles": [0.04, 26.87]}) == "unclear"
+    assert in_ms({"median": 0.0123, "quartiles": [0.0119, 0.013]}) == "12.3 (11.9-13.0)"
+
+
+def test_a_tiny_model_runs_on_one_thread_and_leaves_torchs_number_as_it_was():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with suitable_threads(tiny_llava()) as threads:
+            assert (threads, torch.get_num_threads()) == (1, 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(usual)
 
 
 def test_the_overlay_shows_every_stage(answered):
@@ -81,7 +129,7 @@ def test_the_overlay_shows_every_stage(answered):
 def test_people_get_a_table(here):
     printed = here("run", "--retain", "0.5")
     assert re.search(r"image   .*example\.png \(144 vision tokens\)", printed)
-    for row in ("answer", "prefill, ms", "decode, tokens/s", "tokens per layer", "retained", "KV cache"):
+    for row in ("answer", "prefill, ms", "decode, ms", "tokens per layer", "retained", "KV cache"):
         assert row in printed
 
 
