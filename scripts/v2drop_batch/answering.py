@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from v2drop_scripts.answers import answer_lengths, generate_tokens
-from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_model
+from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_depth, load_model
 from v2drop_scripts.entrants import Entrant
 from v2drop_scripts.media import Media, model_inputs, read_media
 from v2drop_scripts.question import Question
@@ -33,6 +33,13 @@ class Settings:
     keep: Keep
     seed: int
     max_new_tokens: int
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse what no actor could do, before any is started. Raises what `find_adapter` and `choose_schedule` raise."""
+    checkpoint = find_checkpoint(settings.model)
+    find_adapter(checkpoint)
+    choose_schedule(settings.method, load_depth(checkpoint), settings.keep, checkpoint.schedule)
 
 
 @dataclass(frozen=True)

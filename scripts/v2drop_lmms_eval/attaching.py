@@ -16,6 +16,7 @@ import v2drop
 from v2drop_scripts.checkpoints import find_checkpoint
 from v2drop_scripts.eval_choices import Choice
 from v2drop_scripts.journal import Journal
+from v2drop_scripts.method_names import find_method
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.results import versions
 
@@ -66,7 +67,7 @@ class Dropping:
                 model.float()
             depth = len(v2drop.get_adapter(model).decoder_layers(model))
             self.schedule = Choice(method, preset, retained, stages, schedule).schedule_on(checkpoint, depth)
-            self._meter = Meter(model, v2drop.attach(model, self.schedule, method=method))
+            self._meter = Meter(model, v2drop.attach(model, self.schedule, method=find_method(method)))
             rank, processes = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
             folder = None if journal is None else Path(journal) / f"process-{rank}"
             asked = {"pretrained": pretrained, "method": method, "schedule": self.schedule.to_dict(), **others}

@@ -6,14 +6,11 @@ from typing import Annotated
 
 import typer
 
-import v2drop
-
 from .adapters import adapters
 from .batch import batch
 from .bench import bench
 from .compare_methods import compare_methods
 from .compare_models import compare_models
-from .errors import tell_mistakes
 from .eval import evaluate
 from .new_adapter import new_adapter
 from .run import run
@@ -40,6 +37,8 @@ app.command()(new_adapter)
 def print_version(wanted: bool) -> None:
     """Print the version and stop, before a missing subcommand is an error."""
     if wanted:
+        import v2drop
+
         typer.echo(v2drop.__version__)
         raise typer.Exit()
 
@@ -54,5 +53,10 @@ def options(
 
 
 def run_app() -> None:
-    """Run the command."""
-    tell_mistakes(app)
+    """Run the command; what v2drop refuses is printed without a traceback, with exit code 2."""
+    try:
+        app()
+    except Exception as error:  # imported only now: it brings torch, for which --help and completion are not to wait
+        from .errors import tell
+
+        tell(error)

@@ -6,23 +6,13 @@ import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-import v2drop
 from v2drop_zoo import zoo_models
 
-from .checkpoints import find_adapter, find_checkpoint, load_depth
-from .comparing import BATCH
-from .needs import require
-from .options import Preset, Retain, ScheduleFile, Stages
-from .progress import counting_progress
-from .schedules import choose_schedule, read_keep
-
-if TYPE_CHECKING:
-    from v2drop_batch.answering import Settings
+from .options import BATCH, AsJson, LongestAnswer, Method, Model, Preset, Retain, ScheduleFile, Stages
 
 BLOCK = 100  # rows
 
@@ -38,15 +28,15 @@ def batch(
     output: Annotated[
         Path, typer.Option(help="A folder for the answers. A run that was stopped goes on in it.", resolve_path=True)
     ],
-    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
+    model: Model = "llava",
     prompt: Annotated[str | None, typer.Option(help="The question about each picture or video of a folder.")] = None,
-    method: Annotated[str, typer.Option(help=f"How tokens are chosen: {', '.join(v2drop.methods())}.")] = "v2drop",
+    method: Method = "v2drop",
     preset: Preset = None,
     retain: Retain = None,
     stages: Stages = None,
     schedule: ScheduleFile = None,
     seed: Annotated[int, typer.Option(min=0, help="What method random keeps.")] = 0,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
+    max_new_tokens: LongestAnswer = 64,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Models that answer side by side; by default one a GPU, without GPUs one.")
     ] = None,
@@ -62,15 +52,21 @@ def batch(
     block_size: Annotated[
         int, typer.Option("--block", min=1, help="Questions that are written together; a stop loses blocks in work.")
     ] = BLOCK,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Answer a file's or folder's questions with a pool of models, on this machine or a Ray cluster.
 
     Answers are parquet files in OUTPUT/answers; rows that cannot be asked are in OUTPUT/rejected.parquet, and end the command
     with exit code 1.
     """
+    from rich.console import Console
+
+    from .needs import require
+    from .progress import counting_progress
+    from .schedules import read_keep
+
     require("bulk inference runs on", "v2drop[ray]", ["ray", "pyarrow"])
-    from v2drop_batch.answering import Settings
+    from v2drop_batch.answering import Settings, check_settings
     from v2drop_batch.inputs import find_input
     from v2drop_batch.report import print_report
     from v2drop_batch.run import GO_ON, run_batch, settings_of
@@ -79,7 +75,7 @@ def batch(
     keep = read_keep(preset, retain, stages, schedule)
     name = str(Path(model).resolve()) if model not in zoo_models() and Path(model).is_dir() else model
     settings = Settings(name, method, keep, seed, max_new_tokens)
-    _check(settings)
+    check_settings(settings)
     asked, store = find_input(input, prompt, block_size), Store(output)
     store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -97,10 +93,3 @@ def batch(
     if rejected := report.to_dict()["rejected"]:
         errors.print(f"[bold yellow]Not as asked:[/] {rejected} rows were rejected")
         raise typer.Exit(1)
-
-
-def _check(settings: Settings) -> None:
-    """Refuse what no actor could do, before any is started."""
-    checkpoint = find_checkpoint(settings.model)
-    find_adapter(checkpoint)
-    choose_schedule(settings.method, load_depth(checkpoint), settings.keep, checkpoint.schedule)

@@ -43,8 +43,14 @@ def print_bench(results: dict[str, Any]) -> None:
 
 def _table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    longest = max(len(row[columns.index("method")]) for row in rows)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("tokens", "method") else "right")
+        if column == "method":
+            table.add_column(
+                column, no_wrap=True, min_width=longest
+            )  # names are shown as a whole on however narrow a screen
+        else:
+            table.add_column(column, justify="left" if column == "tokens" else "right")
     for row in rows:
         table.add_row(*row)
     return table

@@ -16,6 +16,7 @@ import v2drop
 from .answers import generate_answers
 from .bench_rounds import in_turns, spread, spread_of_ratios
 from .errors import CommandError
+from .method_names import find_method
 from .timing import LanguageModelTimer, now
 
 STEPS = 8  # decode steps that are timed, whatever the answer: it may be a single token
@@ -65,7 +66,7 @@ def compare(
 ) -> Comparison:
     """Answer with and without dropping. Raises CommandError where there was nothing to drop."""
     with suitable_threads(network) as threads:
-        dropped = partial(v2drop.attach, network, schedule, method=method)
+        dropped = partial(v2drop.attach, network, schedule, method=find_method(method))
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
         with dropped() as attached:
             [shorter] = generate_answers(network, processor, inputs, max_new_tokens)

@@ -9,6 +9,7 @@ import v2drop
 from v2drop import Method, Schedule
 from v2drop.methods.random import Random
 
+from .method_names import find_method
 from .schedules import DENSE, Keep, choose_schedule
 
 BASELINE = "random"  # what every method is tested against
@@ -57,9 +58,11 @@ def choose_entrants(
     return entrants
 
 
-def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> str | Method:
+def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> Method:
     """The method for a batch of these questions: random chooses anew for each of them, whatever batch it is in."""
-    return Random([(seed << 32) + number for number in questions]) if method == BASELINE else method
+    if method == BASELINE:
+        return Random([(seed << 32) + number for number in questions])
+    return find_method(method) if isinstance(method, str) else method
 
 
 def unfairness(entrant: Entrant, retained: float, vision_tokens: int, samples: int, num_layers: int) -> str | None:

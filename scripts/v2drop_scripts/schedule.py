@@ -6,17 +6,13 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from .checkpoints import find_checkpoint, load_config
-from .options import METHODS, Preset, Retain, ScheduleFile, Stages
-from .schedules import choose_schedule, read_keep
+from .options import AsJson, Method, Model, Preset, Retain, ScheduleFile, Stages
 
 
 def schedule(
-    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
-    method: Annotated[str, typer.Option(help=f"Whose schedule: {', '.join(METHODS)}.")] = "v2drop",
+    model: Model = "llava",
+    method: Method = "v2drop",
     preset: Preset = None,
     retain: Retain = None,
     stages: Stages = None,
@@ -24,9 +20,15 @@ def schedule(
     tokens: Annotated[
         int | None, typer.Option(min=0, help="Vision tokens; by default one picture of the model's.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the stages of a schedule on a model, and the vision tokens of each layer."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .checkpoints import find_checkpoint, load_config
+    from .schedules import choose_schedule, read_keep
+
     keep = read_keep(preset, retain, stages, schedule_file)
     checkpoint = find_checkpoint(model)
     config = load_config(checkpoint)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v2drop import Method, Schedule
-from v2drop.methods import make_method
 
 from .errors import CommandError
+from .method_names import find_method
 
 DENSE = "dense"
 USUAL = 1 / 3  # the budget where nobody asks for one and the model recommends none
@@ -71,7 +71,7 @@ def choose_schedule(method: str | Method, num_layers: int, keep: Keep, recommend
         MethodError: an unknown method.
         ScheduleError: a budget that the cuts cannot reach, or a schedule for a deeper model.
     """
-    chosen = make_method(method)
+    chosen = find_method(method) if isinstance(method, str) else method
     if chosen.name == DENSE:
         return Schedule([])
     if keep.schedule is not None:

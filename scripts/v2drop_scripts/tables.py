@@ -90,9 +90,13 @@ def print_results(console: Console, results: dict[str, Any]) -> None:
     if not console.is_terminal:
         console.width = NARROWEST
     measured = [cells(row) for row in results["rows"] if is_shown(row)]
+    longest = max((len(texts[1]) for texts in measured), default=0)
     for subject in dict.fromkeys(texts[0] for texts in measured):
         for columns in (KNOWN, TAKEN):
-            table = Table(*(COLUMNS[column] for column in columns), title=subject)
+            table = Table(title=subject)
+            for column in columns:
+                whole = COLUMNS[column] == "method"  # names are shown as a whole on however narrow a screen
+                table.add_column(COLUMNS[column], no_wrap=whole, min_width=longest if whole else None)
             for texts in measured:
                 if texts[0] == subject:
                     table.add_row(*(texts[column] for column in columns))

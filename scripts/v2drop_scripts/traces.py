@@ -15,6 +15,7 @@ from v2drop import Adapter, DropReport, Schedule, token_variation
 
 from .answers import generate_answers
 from .errors import CommandError
+from .method_names import find_method
 from .position import kept_places, summarise
 
 
@@ -33,7 +34,7 @@ def trace(
     network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
 ) -> Trace:
     """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
-    with v2drop.attach(network, schedule, method=method) as run:
+    with v2drop.attach(network, schedule, method=find_method(method)) as run:
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
     mask = v2drop.get_adapter(network).vision_mask(network, inputs)
     if run.report is None or mask is None:

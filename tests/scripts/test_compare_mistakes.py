@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from v2drop_scripts.compare_models import subjects_of
-from v2drop_scripts.compare_options import Modality, budgets_of
+from v2drop_scripts.compare_output import budgets_of
 from v2drop_scripts.comparison import FILE, Settings, run_comparison
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL
+from v2drop_scripts.options import Modality
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.tables import problems
 from v2drop_zoo import CHECKPOINTS
@@ -87,7 +88,7 @@ def test_a_budget_is_a_number(text):
 
 def test_a_file_in_place_of_the_folder_is_told(task):
     with pytest.raises(CommandError, match="is a file"):
-        compare(out=task)
+        compare(task, out=task)
 
 
 def test_memory_is_left_out_where_it_cannot_be_watched(monkeypatch):

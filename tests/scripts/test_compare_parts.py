@@ -10,7 +10,7 @@ import torch
 
 import v2drop
 from v2drop_scripts.answers import is_right
-from v2drop_scripts.compare_options import budgets_of
+from v2drop_scripts.compare_output import budgets_of
 from v2drop_scripts.entrants import choose_entrants, unfairness
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL, Journal
