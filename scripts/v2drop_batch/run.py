@@ -76,4 +76,4 @@ def settings_of(settings: Settings, asked: Input, block: int) -> dict[str, objec
     keep = settings.keep
     kept = {"retain": keep.retain, "schedule": keep.schedule and keep.schedule.to_dict()}
     plain = {name: value for name, value in asdict(settings).items() if name != "keep"}
-    return {**plain, **kept, "questions": asked.digest, "block": block}
+    return {**plain, **kept, "questions": asked.content, "block": block}

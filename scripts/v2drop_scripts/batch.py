@@ -52,6 +52,10 @@ def batch(
     block_size: Annotated[
         int, typer.Option("--block", min=1, help="Questions that are written together; a stop loses blocks in work.")
     ] = BLOCK,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write all answers to this .csv or .jsonl file too, in the order of the questions."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a file's or folder's questions with a pool of models, on this machine or a Ray cluster.
@@ -70,8 +74,10 @@ def batch(
     from v2drop_batch.inputs import find_input
     from v2drop_batch.report import print_report
     from v2drop_batch.run import GO_ON, run_batch, settings_of
-    from v2drop_batch.store import Store
+    from v2drop_batch.store import Store, check_export
 
+    if export is not None:
+        check_export(export)
     keep = read_keep(preset, retain, stages, schedule)
     name = str(Path(model).resolve()) if model not in zoo_models() and Path(model).is_dir() else model
     settings = Settings(name, method, keep, seed, max_new_tokens)
@@ -86,6 +92,8 @@ def batch(
     except KeyboardInterrupt:
         errors.print(f"stopped; what was answered is kept: {GO_ON}")
         raise typer.Exit(130) from None
+    if export is not None:
+        store.export([block.number for block in asked.blocks], export)
     if as_json:
         typer.echo(json.dumps({"output": str(output), **report.to_dict()}))
     else:

@@ -18,7 +18,7 @@ from .checkpoints import RECOMMENDATION, Checkpoint, find_adapter, find_checkpoi
 from .comparing import Harness, Subject
 from .entrants import Entrant, choose_entrants
 from .errors import CommandError
-from .journal import Journal
+from .journal import SHA, Journal
 from .needs import MissingLibraryError, require_statistics, require_zoo
 from .progress import counting_progress
 from .results import collect, outcome, versions
@@ -54,7 +54,7 @@ class Settings:
         return {
             **asdict(self),
             "schedule": self.schedule and self.schedule.to_dict(),
-            "task": self.task and {"file": str(self.task), "sha256": content},
+            "task": self.task and {"file": str(self.task), SHA: content},
             "versions": versions(),
         }
 

@@ -41,7 +41,7 @@ def compare(task=None, out=None, models=(("llava", FILE),), questions=2):
 def test_a_task_that_was_edited_is_another_run(task, tmp_path):
     compare(task, tmp_path / "out")
     task.write_text(task.read_text().replace('"left"', '"west"'))  # as long as before
-    with pytest.raises(CommandError, match="other settings: task was"):
+    with pytest.raises(CommandError, match="other settings: what is in task changed"):
         compare(task, tmp_path / "out")
 
 
