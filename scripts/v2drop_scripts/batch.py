@@ -72,6 +72,7 @@ def batch(
     require("bulk inference runs on", "v2drop[ray]", ["ray", "pyarrow"])
     from v2drop_batch.answering import Settings, check_settings
     from v2drop_batch.inputs import find_input
+    from v2drop_batch.quiet import LOG, stderr_to
     from v2drop_batch.report import print_report
     from v2drop_batch.run import GO_ON, run_batch, settings_of
     from v2drop_batch.store import Store, check_export
@@ -86,8 +87,11 @@ def batch(
     store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        # what Ray has to say of actors goes to stderr: stdout is the report's
-        with redirect_stdout(sys.stderr), counting_progress(errors, transient=True) as progress:
+        with (
+            stderr_to(output / LOG) as shown,
+            redirect_stdout(sys.stderr),  # what Ray has to say of actors: stdout is the report's
+            counting_progress(Console(file=shown), transient=True) as progress,
+        ):
             report = run_batch(asked, store, settings, batch_size, actors, address, progress)
     except KeyboardInterrupt:
         errors.print(f"stopped; what was answered is kept: {GO_ON}")

@@ -102,7 +102,9 @@ def test_each_answer_tells_its_row_and_its_tokens(rows, answered):
         assert outcome.seconds > 0
 
 
-@pytest.mark.parametrize("settings", [replace(SETTINGS, keep=Keep(1.0)), replace(SETTINGS, method="dense", keep=Keep())])
+@pytest.mark.parametrize(
+    "settings", [replace(SETTINGS, keep=Keep(1.0)), replace(SETTINGS, method="dense", keep=Keep())]
+)
 def test_everything_can_be_kept(settings, rows):
     outcomes = Answerer(settings, 8).answer(rows[:8])
     assert [outcome.tokens_kept for outcome in outcomes] == [144.0] * 8

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import sys
 from hashlib import sha256
 
 import pyarrow.parquet as pq
 import pytest
 
 from v2drop_batch.answering import Answer, Rejected
+from v2drop_batch.quiet import stderr_to
 from v2drop_batch.store import ATTEMPTS, Store, Summary, check_export
 from v2drop_scripts.errors import CommandError
 
@@ -110,6 +113,18 @@ def test_what_changed_is_told_in_words(tmp_path):
             store.start(settings(**files))
         assert told in str(refused.value)
         assert not re.search("[0-9a-f]{64}", str(refused.value))
+
+
+def test_what_is_written_on_stderr_meanwhile_goes_to_a_file(tmp_path, capfd):
+    with stderr_to(tmp_path / "ray.log") as shown:
+        os.write(2, b"from C++\n")
+        print("progress", file=shown, flush=True)
+    print("after", file=sys.stderr)
+    assert capfd.readouterr().err == "progress\nafter\n"
+    assert (tmp_path / "ray.log").read_text() == "from C++\n"
+    with stderr_to(tmp_path / "empty.log"):
+        pass
+    assert not (tmp_path / "empty.log").exists()
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
