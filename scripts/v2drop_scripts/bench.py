@@ -67,7 +67,7 @@ def bench(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from .bench_plan import Plan, find_devices, find_dtypes, find_methods, schedules_of
+    from .bench_plan import ALL, Plan, find_devices, find_dtypes, find_methods, schedules_of
     from .bench_table import print_bench
     from .checkpoints import quiet_transformers
     from .geometries import find_geometry
@@ -79,7 +79,10 @@ def bench(
     torch.set_num_threads(threads)
     geometries = [find_geometry(name, hidden, layers) for name in dict.fromkeys(geometry or list(GEOMETRIES)[:1])]
     names = find_methods(method or ["v2drop"])
-    plans = [Plan(each, tokens, batch or [1], schedules_of(names, each.layers, keep)) for each in geometries]
+    plans = [
+        Plan(each, tokens, batch or [1], *schedules_of(names, each.layers, keep, ALL in (method or [])))
+        for each in geometries
+    ]
     places = list(product(find_devices(device or ["cpu"]), find_dtypes(dtype or list(DTYPES)[:1])))
     for plan, (where, kind) in product(plans, places):
         plan.check(where, kind)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from v2drop import Schedule, methods
+from v2drop import Schedule, ScheduleError, methods
 
 from .bench_measure import measure
 from .bench_memory import check_memory
@@ -24,12 +24,17 @@ ALL = "all"
 
 
 class Plan:
-    """What is measured at one geometry."""
+    """What is measured at one geometry: `schedules` by method, and which of all methods cannot reach the budget, and why."""
 
     def __init__(
-        self, geometry: Geometry, tokens: Sequence[str] | None, batches: Sequence[int], schedules: dict[str, Schedule]
+        self,
+        geometry: Geometry,
+        tokens: Sequence[str] | None,
+        batches: Sequence[int],
+        schedules: dict[str, Schedule],
+        unreachable: dict[str, str],
     ) -> None:
-        self.geometry, self.schedules = geometry, schedules
+        self.geometry, self.schedules, self.unreachable = geometry, schedules, unreachable
         lengths = list(dict.fromkeys(Length.parse(text) for text in tokens or geometry.lengths))
         self._shapes = list(product(lengths, dict.fromkeys(batches)))
         self.cases = len(self._shapes)
@@ -60,6 +65,7 @@ class Plan:
             "dtype": dtype,
             "rows": rows,
             "growth": growth(rows),
+            "unreachable": self.unreachable,
         }
 
 
@@ -82,9 +88,29 @@ def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def schedules_of(names: Sequence[str], num_layers: int, keep: Keep) -> dict[str, Schedule]:
-    """By method; see `choose_schedule`."""
-    return {name: choose_schedule(name, num_layers, keep, None) for name in names}
+def schedules_of(
+    names: Sequence[str], num_layers: int, keep: Keep, every: bool
+) -> tuple[dict[str, Schedule], dict[str, str]]:
+    """By method, its schedule, or why its cuts cannot reach the budget.
+
+    Args:
+        every: nobody named the methods, and some may be left out.
+
+    Raises:
+        ScheduleError: a method that was named cannot reach the budget, or none can that drops anything.
+    """
+    schedules: dict[str, Schedule] = {}
+    unreachable: dict[str, str] = {}
+    for name in names:
+        try:
+            schedules[name] = choose_schedule(name, num_layers, keep, None)
+        except ScheduleError as error:
+            unreachable[name] = str(error)
+            if not every:
+                raise
+    if unreachable and not any(schedule.stages for schedule in schedules.values()):
+        raise ScheduleError(next(iter(unreachable.values())))
+    return schedules, unreachable
 
 
 def find_methods(names: Sequence[str]) -> list[str]:

@@ -35,6 +35,8 @@ def print_bench(results: dict[str, Any]) -> None:
         console.print(f"[bold]{title}[/]", highlight=False)
         console.print(_table("Prefill", PREFILL, [_prefill(row) for row in model["rows"]]))
         console.print(_table("Decode step", DECODE, [_decode(row) for row in model["rows"]]))
+        for name, reason in model["unreachable"].items():
+            console.print(f" -: {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
         if model["growth"]:
             console.print(_table("Growth of prefill", GROWTH, [_growth(growth) for growth in model["growth"]]))
     threads = f"{results['threads']} thread{'s' * (results['threads'] != 1)} of the CPU"

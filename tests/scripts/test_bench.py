@@ -187,6 +187,18 @@ def test_people_get_tables(measured):
         assert len(re.findall(rf"^ +75 to 95 +1 +{name} ", printed.out, flags=re.M)) == 1
 
 
+def test_a_budget_that_one_of_all_methods_cannot_reach_leaves_it_out(measured):
+    options = ("--hidden", 112, "--layers", 12, "--rounds", 2, "--tokens", 9, "--retain", 0.2)
+    code, printed = measured(*options, "--method", "all")
+    assert code == 0, printed.err
+    assert re.search(
+        r"^ -: pyramiddrop: retained=0.2: with the first stage before layer 3 of 12", printed.out, flags=re.M
+    )
+    assert re.search(r"^ +9 +1 +sparsevlm ", printed.out, flags=re.M)
+    code, printed = measured(*options, "--method", "pyramiddrop")
+    assert (code, printed.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "quoted"),
     [
