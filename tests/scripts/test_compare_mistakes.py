@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
 from v2drop_scripts.compare_models import subjects_of
-from v2drop_scripts.compare_output import budgets_of
+from v2drop_scripts.compare_output import budgets_of, telling_how_to_go_on
 from v2drop_scripts.comparison import FILE, Settings, run_comparison
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL
@@ -107,3 +108,29 @@ def test_first_times_are_not_counted_as_a_methods_memory():
     results = compare(models=[("llava", "image")], questions=25)
     working = {row["method"]: row["working_bytes"] for row in results["rows"]}
     assert 0 < working["v2drop"] < working["dense"] < 160e6
+
+
+@pytest.mark.parametrize(("out", "told"), [("out", "run the same command again to go on"), (None, "with --out DIR")])
+def test_ctrl_c_ends_with_a_word_on_how_to_go_on(out, told, capsys):
+    with pytest.raises(typer.Exit) as stop, telling_how_to_go_on(out and Path(out)):
+        raise KeyboardInterrupt
+    assert stop.value.exit_code == 130
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "it is no JSON"),
+        ("[]", "it has no command and no rows and no task and no versions"),
+        ('{"stages": [[3, 0.5]], "min_tokens": 0}', "it has no command"),
+        ('{"command": "x", "rows": 3, "task": {}, "versions": {}}', "that can be drawn"),
+    ],
+)
+def test_a_wrong_file_of_results_is_told(content, told, command, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    code, printed = command("show", "--comparison", path, "--out", tmp_path / "page.html")
+    assert (code, printed.out) == (2, "")
+    assert f"{path} holds no results of compare-methods or compare-models" in printed.err
+    assert told in printed.err
