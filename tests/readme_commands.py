@@ -15,13 +15,30 @@ README = Path(__file__).parent.parent / "README.md"
 NO_COMMANDS = ("    model   llava", "    @inproceedings")  # how the blocks begin that show something else
 MARK = "needs a GPU and a hub"
 
+HERE = {  # run by tests; what takes minutes as written, with fewer questions or smaller
+    "v2drop run": {},
+    "v2drop run --retain 0.5 --overlay kept.png": {},
+    "v2drop run --method fastv --stages '2:0.5,6:0'": {},
+    "v2drop run --json": {},
+    "v2drop run --model qwen2_vl --example video": {},
+    "v2drop schedule --model llava --retain 0.4": {},
+    "v2drop adapters": {},
+    "v2drop compare-methods --model llava --retain 0.333 --questions 200": {"200": "3"},
+    "v2drop compare-models --method v2drop --retain 0.333 --questions 200": {"200": "3"},
+    "v2drop bench --geometry llava-1.5-7b --hidden 512": {"512": "32"},
+    "v2drop show --model llava --out page.html": {},
+    "v2drop new-adapter NAME --model-type TYPE": {"NAME": "vip-llava", "TYPE": "vipllava"},
+    "python -m v2drop_lmms_eval.zoo_task --out out/tasks --questions 20": {"20": "2"},
+}
+
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A line without its comment, and whether that says that it cannot be run here."""
+    """A line without its comment, whether that says that it cannot be run here, and the extra that it says is needed."""
 
     text: str
     marked: bool
+    extra: str | None
 
 
 def command_lines() -> list[CommandLine]:
@@ -33,7 +50,11 @@ def command_lines() -> list[CommandLine]:
     blocks = re.findall(r"(?:^    .*\n)+", text, flags=re.M)
     lines = [line for block in blocks if not block.startswith(NO_COMMANDS) for line in block.splitlines()]
     parts = [line.strip().partition(" #") for line in lines]
-    return [CommandLine(command.strip(), MARK in comment) for command, _, comment in parts]
+    extras = [re.search(r"\(extra (\S+)\)", comment) for _, _, comment in parts]
+    return [
+        CommandLine(command.strip(), MARK in comment, extra and extra[1])
+        for (command, _, comment), extra in zip(parts, extras, strict=True)
+    ]
 
 
 def run_here(words: Sequence[str]) -> tuple[object, str]:

@@ -1,5 +1,6 @@
 """v2drop: stock vision-language models made faster by dropping vision tokens that have stopped changing."""
 
+from . import torch_without_numpy as torch_without_numpy
 from .adapter import Adapter, ModelDimensions
 from .attaching import attach
 from .attachment import Attachment

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from v2drop_scripts.answers import answer_lengths, generate_tokens
-from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_model
+from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_depth, load_model
 from v2drop_scripts.entrants import Entrant
 from v2drop_scripts.media import Media, model_inputs, read_media
 from v2drop_scripts.question import Question
+from v2drop_scripts.schedules import Keep, choose_schedule
 from v2drop_scripts.speed import attach
-from v2drop_scripts.traces import choose_schedules
 
 from .blocks import Row
 from .lengths import cut_batches
@@ -30,10 +30,16 @@ class Settings:
 
     model: str
     method: str
-    preset: str | None
-    retain: float | None
+    keep: Keep
     seed: int
     max_new_tokens: int
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse what no actor could do, before any is started. Raises what `find_adapter` and `choose_schedule` raise."""
+    checkpoint = find_checkpoint(settings.model)
+    find_adapter(checkpoint)
+    choose_schedule(settings.method, load_depth(checkpoint), settings.keep, checkpoint.schedule)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,9 @@ class Answerer:
 
     Args:
         batch: how many rows at a time, at most.
+
+    Attributes:
+        schedule: what its method drops.
     """
 
     def __init__(self, settings: Settings, batch: int) -> None:
@@ -88,8 +97,8 @@ class Answerer:
         self._adapter = find_adapter(checkpoint)
         self._model, self._processor = load_model(checkpoint, device)
         depth, method = len(self._adapter.decoder_layers(self._model)), settings.method
-        schedule = choose_schedules(checkpoint, [method], depth, settings.preset, settings.retain)[method]
-        self._entrant = Entrant(method, settings.retain, schedule)
+        self.schedule = choose_schedule(method, depth, settings.keep, checkpoint.schedule)
+        self._entrant = Entrant(method, settings.keep.retain, self.schedule)
 
     def answer(self, rows: Sequence[Row]) -> list[Answer | Rejected]:
         """An answer for each row, or why there is none, in their order."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from v2drop_media.images import image_endings
 from v2drop_scripts.errors import CommandError
+from v2drop_scripts.journal import SHA
 
 from .blocks import VIDEOS, Block, LinesBlock, ParquetBlock, PicturesBlock, read_line
 
@@ -22,10 +24,15 @@ TABLES = (".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class Input:
-    """The blocks of an input, and a digest that changes with what is asked, so that blocks mean the same in every run."""
+    """The blocks of an input, and what changes with what is asked, so that blocks mean the same in every run.
+
+    Attributes:
+        content: of each file its rows and a digest, or of a folder's pictures their number, the digest of their names and the
+            prompt.
+    """
 
     blocks: Sequence[Block]
-    digest: str
+    content: Mapping[str, Any]
 
     @property
     def rows(self) -> int:
@@ -43,24 +50,33 @@ def find_input(path: Path, prompt: str | None, size: int) -> Input:
     Raises:
         CommandError: there is nothing to ask, or a file cannot be read.
     """
-    digest = hashlib.sha256()
+    blocks: list[Block] = []
+    content: dict[str, Any] = {}
+
+    def add(name: str, cut: Callable[[Any], Iterator[Block]]) -> None:
+        digest = hashlib.sha256()
+        found = list(cut(digest))
+        blocks.extend(found)
+        content[name] = {"rows": sum(len(block.ids) for block in found), SHA: digest.hexdigest()}
+
     try:
         if prompt is not None:
-            blocks = list(_pictures(path, prompt, size, digest))
+            add("pictures", partial(_pictures, path, prompt, size))
+            content["prompt"] = prompt
         else:
             files = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_one(file, TABLES))
-            blocks = [block for file in files for block in _table(file, size, digest)]
+            for file in files:
+                add(file.name, partial(_table, file, size))
     except (OSError, ValueError) as error:
         raise CommandError(f"cannot read {path}: {error}") from error
     if not blocks:
         wanted = "picture or video" if prompt is not None else "row in a .jsonl or .parquet file"
         hint = "" if prompt is not None or path.is_file() else "; to ask about its pictures, pass --prompt"
         raise CommandError(f"{path} holds no {wanted}{hint}")
-    return Input(list(_numbered(blocks)), digest.hexdigest())
+    return Input(list(_numbered(blocks)), content)
 
 
 def _table(file: Path, size: int, digest: Any) -> Iterator[Block]:
-    digest.update(file.name.encode())
     if file.suffix.lower() == ".jsonl":
         return _lines(file, size, digest)
     if file.suffix.lower() == ".parquet":
@@ -106,16 +122,17 @@ def _pictures(path: Path, prompt: str, size: int, digest: Any) -> Iterator[Block
     if not path.is_dir():
         raise CommandError(f"--prompt asks about the pictures of a folder, which {path} is not: leave it out")
     kinds = {*VIDEOS, *image_endings()}
-    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if _is_one(file, kinds))
-    digest.update(json.dumps([prompt, names]).encode())
+    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if _is_one(file, kinds, path))
+    digest.update(json.dumps(names).encode())
     for start in range(0, len(names), size):
         ids = names[start : start + size]
         yield PicturesBlock(path, "", ids, range(start + 1, start + 1 + len(ids)), prompt=prompt)
 
 
-def _is_one(file: Path, kinds: Collection[str]) -> bool:
-    """Whether a file is of one of these kinds, and not a hidden one, as file managers leave beside pictures."""
-    return file.suffix.lower() in kinds and not file.name.startswith(".")
+def _is_one(file: Path, kinds: Collection[str], folder: Path | None = None) -> bool:
+    """Whether a file is of one of these kinds, and neither hidden, as file managers leave some, nor in a hidden folder."""
+    parts = file.relative_to(folder or file.parent).parts
+    return file.suffix.lower() in kinds and not any(part.startswith(".") for part in parts)
 
 
 def _numbered(blocks: Sequence[Block]) -> Iterator[Block]:

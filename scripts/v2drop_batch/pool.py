@@ -31,7 +31,6 @@ def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
         CommandError: Ray does not start, or there is none at the address, or no room for so many actors.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray writes between the lines of the progress bar
     local = {"num_cpus": actors, "include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)

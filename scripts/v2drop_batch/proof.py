@@ -24,6 +24,7 @@ import typer
 
 from v2drop_scripts.errors import CommandError, tell_mistakes
 from v2drop_scripts.results import versions
+from v2drop_scripts.schedules import Keep
 
 from .answering import Answer, Answerer, Settings
 from .inputs import find_input
@@ -94,7 +95,7 @@ def main(
 def _without_ray(questions: Questions) -> dict[int, str]:
     """What one model answers in this process, by line."""
     torch.set_num_threads(1)
-    answerer = Answerer(Settings("llava", "v2drop", None, RETAIN, 0, NEW_TOKENS), BATCH)
+    answerer = Answerer(Settings("llava", "v2drop", Keep(RETAIN), 0, NEW_TOKENS), BATCH)
     blocks = find_input(questions.file, None, BLOCK).blocks
     outcomes = [outcome for block in blocks for outcome in answerer.answer(block.rows())]
     return {outcome.line: outcome.answer for outcome in outcomes if isinstance(outcome, Answer)}

@@ -73,4 +73,7 @@ def _told(blocks: Sequence[Block], failed: Mapping[int, str]) -> str:
 
 def settings_of(settings: Settings, asked: Input, block: int) -> dict[str, object]:
     """What must be the same in a run that goes on."""
-    return {**asdict(settings), "questions": asked.digest, "block": block}
+    keep = settings.keep
+    kept = {"retain": keep.retain, "schedule": keep.schedule and keep.schedule.to_dict()}
+    plain = {name: value for name, value in asdict(settings).items() if name != "keep"}
+    return {**plain, **kept, "questions": asked.content, "block": block}

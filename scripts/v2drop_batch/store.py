@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import uuid
@@ -20,6 +22,7 @@ from v2drop_scripts.journal import check_settings
 from .answering import Answer, Rejected
 
 ANSWERS, REJECTED, RUN = "answers", "rejected.parquet", "run.json"
+EXPORTS = (".csv", ".jsonl")
 ATTEMPTS = 3  # at a block, whose actor may die of it
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 _REJECTED_KEY = b"v2drop.rejected"  # of a block's file: its rejected rows, as JSON, so that one file tells all of it
@@ -108,8 +111,32 @@ class Store:
         table = pa.Table.from_pylist(rows, _schema(Rejected))
         _replace(self.folder / REJECTED, lambda out: pq.write_table(table, out))
 
+    def export(self, blocks: Sequence[int], path: Path) -> None:
+        """Write the answers of these blocks, in their order, to one file of CSV or of JSON lines, by its ending."""
+
+        def write(out: BinaryIO) -> None:
+            text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+            table = csv.DictWriter(text, [field.name for field in fields(Answer)])
+            if path.suffix.lower() == ".csv":
+                table.writeheader()
+            for block in blocks:
+                for row in pq.ParquetFile(self._file(block)).read().to_pylist():
+                    if path.suffix.lower() == ".csv":
+                        table.writerow(row)
+                    else:
+                        text.write(json.dumps(row) + "\n")
+            text.detach()
+
+        _replace(path, write)
+
     def _file(self, block: int) -> Path:
         return self.answers / f"block-{block:06}.parquet"
+
+
+def check_export(path: Path) -> None:
+    """Raise CommandError for a file that `Store.export` cannot write."""
+    if path.suffix.lower() not in EXPORTS or path.is_dir() or not path.resolve().parent.is_dir():
+        raise CommandError(f"cannot write {path}: name a {' or '.join(EXPORTS)} file in a folder that is there")
 
 
 def _schema(row: type[Answer | Rejected]) -> pa.Schema:

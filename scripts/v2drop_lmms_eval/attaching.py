@@ -16,6 +16,7 @@ import v2drop
 from v2drop_scripts.checkpoints import find_checkpoint
 from v2drop_scripts.eval_choices import Choice
 from v2drop_scripts.journal import Journal
+from v2drop_scripts.method_names import find_method
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.results import versions
 
@@ -34,8 +35,10 @@ class Dropping:
         pretrained: a zoo model, a folder, or an id on the hub.
         method: what chooses tokens; "dense" drops nothing.
         preset: a published schedule.
-        retained: the share of vision tokens to keep, averaged over layers; without it and a preset, what the model's
-            v2drop.json recommends, else a third.
+        retained: the share of vision tokens to keep, averaged over layers.
+        stages: a schedule, as "3:0.5+17:0.3+22:0".
+        schedule: a file with a schedule, as `v2drop schedule --json` prints it. Of these four one may be given; without any it
+            is what the model's v2drop.json recommends, or its budget at the method's own cuts, else a third.
         journal: a folder to keep answers in: a run that was killed goes on where it was.
         device: by default "cuda" where there is one, else "cpu". On a CPU models run in float32.
         others: the options of lmms-eval's model.
@@ -47,6 +50,8 @@ class Dropping:
         method: str = "v2drop",
         preset: str | None = None,
         retained: float | None = None,
+        stages: str | None = None,
+        schedule: str | None = None,
         journal: str | None = None,
         device: str | None = None,
         **others: Any,
@@ -61,8 +66,8 @@ class Dropping:
             if device == "cpu":
                 model.float()
             depth = len(v2drop.get_adapter(model).decoder_layers(model))
-            self.schedule = Choice(method, preset, retained).schedule(checkpoint, depth)
-            self._meter = Meter(model, v2drop.attach(model, self.schedule, method=method))
+            self.schedule = Choice(method, preset, retained, stages, schedule).schedule_on(checkpoint, depth)
+            self._meter = Meter(model, v2drop.attach(model, self.schedule, method=find_method(method)))
             rank, processes = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
             folder = None if journal is None else Path(journal) / f"process-{rank}"
             asked = {"pretrained": pretrained, "method": method, "schedule": self.schedule.to_dict(), **others}

@@ -15,6 +15,7 @@ import typer
 from v2drop_media.images import open_image
 from v2drop_scripts.answers import is_right
 from v2drop_scripts.errors import tell_mistakes
+from v2drop_scripts.needs import require_zoo
 from v2drop_zoo.clips import RATE, Clip, write_video
 from v2drop_zoo.evaluate import LONGEST_ANSWER, fresh_questions
 from v2drop_zoo.recipes import RECIPES
@@ -88,6 +89,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
 ) -> None:
     """Write the zoo's questions as lmms-eval tasks, one for each model and modality."""
+    require_zoo(["image", "video"])
     for task in task_names():
         typer.echo(write_task(out, task, questions, seed))
 

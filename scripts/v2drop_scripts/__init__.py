@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+
+# torchao, which transformers imports where it is there, makes torch log lines that are nobody's mistake here
+logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 def main() -> None:
@@ -12,9 +16,11 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich", "PIL"}:
             raise
+        from v2drop.installing import pip_install
+
         print(
-            f"the v2drop command needs {error.name}: pip install 'v2drop[cli]', or an adapter's extra, which brings it: "
-            "pip install 'v2drop[llava]'",
+            f"the v2drop command needs {error.name}: {pip_install('v2drop[cli]')}, or an adapter's extra, which brings it: "
+            f"{pip_install('v2drop[llava]')}",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-
-import v2drop
 
 
 def adapters(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
 ) -> None:
     """List the architectures that an installed adapter serves."""
+    from rich.console import Console
+
+    import v2drop
+
     rows = [
         {
             "model_type": name,
@@ -28,7 +29,12 @@ def adapters(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("model type", "adapter", "distribution", "version")
-    for row in rows:
-        table.add_row(*(str(value or "-") for value in row.values()))
-    Console().print(table)
+    lines = [("model type", "adapter", "from"), *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
+    Console().print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _cells(row: Mapping[str, str | None]) -> tuple[str, str, str]:
+    source = " ".join(filter(None, (row["distribution"], row["version"])))
+    return row["model_type"] or "-", row["adapter"] or "-", source or "-"

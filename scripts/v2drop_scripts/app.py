@@ -6,14 +6,11 @@ from typing import Annotated
 
 import typer
 
-import v2drop
-
 from .adapters import adapters
 from .batch import batch
 from .bench import bench
 from .compare_methods import compare_methods
 from .compare_models import compare_models
-from .errors import tell_mistakes
 from .eval import evaluate
 from .new_adapter import new_adapter
 from .run import run
@@ -37,16 +34,29 @@ app.command()(adapters)
 app.command()(new_adapter)
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
-) -> None:
-    """Options of the command itself."""
-    if version:
+def print_version(wanted: bool) -> None:
+    """Print the version and stop, before a missing subcommand is an error."""
+    if wanted:
+        import v2drop
+
         typer.echo(v2drop.__version__)
         raise typer.Exit()
 
 
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=print_version)
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 def run_app() -> None:
-    """Run the command."""
-    tell_mistakes(app)
+    """Run the command; what v2drop refuses is printed without a traceback, with exit code 2."""
+    try:
+        app()
+    except Exception as error:  # imported only now: it brings torch, for which --help and completion are not to wait
+        from .errors import tell
+
+        tell(error)

@@ -5,22 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-import v2drop
-from v2drop.methods import make_method
 from v2drop_zoo import zoo_models
 
-from .checkpoints import PRESET_HELP, RETAIN_HELP, find_adapter, find_checkpoint, load_config
-from .comparing import BATCH
-from .errors import CommandError
-from .progress import counting_progress
-from .traces import choose_schedules
+from .options import BATCH, AsJson, LongestAnswer, Method, Model, Preset, Retain, ScheduleFile, Stages
 
 BLOCK = 100  # rows
 
@@ -36,13 +28,15 @@ def batch(
     output: Annotated[
         Path, typer.Option(help="A folder for the answers. A run that was stopped goes on in it.", resolve_path=True)
     ],
-    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
+    model: Model = "llava",
     prompt: Annotated[str | None, typer.Option(help="The question about each picture or video of a folder.")] = None,
-    method: Annotated[str, typer.Option(help=f"How tokens are chosen: {', '.join(v2drop.methods())}.")] = "v2drop",
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
+    method: Method = "v2drop",
+    preset: Preset = None,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
     seed: Annotated[int, typer.Option(min=0, help="What method random keeps.")] = 0,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
+    max_new_tokens: LongestAnswer = 64,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Models that answer side by side; by default one a GPU, without GPUs one.")
     ] = None,
@@ -58,34 +52,52 @@ def batch(
     block_size: Annotated[
         int, typer.Option("--block", min=1, help="Questions that are written together; a stop loses blocks in work.")
     ] = BLOCK,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write all answers to this .csv or .jsonl file too, in the order of the questions."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Answer a file's or folder's questions with a pool of models, on this machine or a Ray cluster.
 
     Answers are parquet files in OUTPUT/answers; rows that cannot be asked are in OUTPUT/rejected.parquet, and end the command
     with exit code 1.
     """
-    if find_spec("ray") is None or find_spec("pyarrow") is None:
-        raise CommandError("bulk inference runs on Ray Data, which is missing: pip install 'v2drop[ray]'")
-    from v2drop_batch.answering import Settings
+    from rich.console import Console
+
+    from .needs import require
+    from .progress import counting_progress
+    from .schedules import read_keep
+
+    require("bulk inference runs on", "v2drop[ray]", ["ray", "pyarrow"])
+    from v2drop_batch.answering import Settings, check_settings
     from v2drop_batch.inputs import find_input
+    from v2drop_batch.quiet import LOG, stderr_to
     from v2drop_batch.report import print_report
     from v2drop_batch.run import GO_ON, run_batch, settings_of
-    from v2drop_batch.store import Store
+    from v2drop_batch.store import Store, check_export
 
+    if export is not None:
+        check_export(export)
+    keep = read_keep(preset, retain, stages, schedule)
     name = str(Path(model).resolve()) if model not in zoo_models() and Path(model).is_dir() else model
-    settings = Settings(name, method, preset, retain, seed, max_new_tokens)
-    _check(settings.model, method, preset, retain)
+    settings = Settings(name, method, keep, seed, max_new_tokens)
+    check_settings(settings)
     asked, store = find_input(input, prompt, block_size), Store(output)
     store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        # what Ray has to say of actors goes to stderr: stdout is the report's
-        with redirect_stdout(sys.stderr), counting_progress(errors, transient=True) as progress:
+        with (
+            stderr_to(output / LOG) as shown,
+            redirect_stdout(sys.stderr),  # what Ray has to say of actors: stdout is the report's
+            counting_progress(Console(file=shown), transient=True) as progress,
+        ):
             report = run_batch(asked, store, settings, batch_size, actors, address, progress)
     except KeyboardInterrupt:
         errors.print(f"stopped; what was answered is kept: {GO_ON}")
         raise typer.Exit(130) from None
+    if export is not None:
+        store.export([block.number for block in asked.blocks], export)
     if as_json:
         typer.echo(json.dumps({"output": str(output), **report.to_dict()}))
     else:
@@ -93,12 +105,3 @@ def batch(
     if rejected := report.to_dict()["rejected"]:
         errors.print(f"[bold yellow]Not as asked:[/] {rejected} rows were rejected")
         raise typer.Exit(1)
-
-
-def _check(model: str, method: str, preset: str | None, retain: float | None) -> None:
-    """Refuse what no actor could do, before any is started."""
-    checkpoint = find_checkpoint(model)
-    find_adapter(checkpoint)
-    make_method(method)
-    depth = load_config(checkpoint).get_text_config().num_hidden_layers
-    choose_schedules(checkpoint, [method], depth, preset, retain)[method].check_depth(depth)

@@ -12,11 +12,11 @@ from torch import Tensor
 import v2drop
 from v2drop import Method, Schedule, StageContext
 from v2drop.calls import cache_in
-from v2drop.methods import make_method
 
 from .bench_ideal import Ideal
 from .bench_prompt import Prompt
 from .bench_rounds import in_turns, spread, spread_of_ratios
+from .method_names import find_method
 from .timing import now
 
 STEPS = 8  # decode steps that are timed behind each prefill
@@ -68,7 +68,7 @@ def measure(
     ways: dict[str, Callable[[], Turn]] = {STOCK: partial(_dense, model, prompt)}
     for name, schedule in schedules.items():
         ways[name] = partial(_dropped, model, prompt, name, schedule)
-        ways[_ideal(name)] = partial(_short, model, prompt, Ideal(model, prompt, schedule, name))
+        ways[_ideal(name)] = partial(_short, model, prompt, Ideal(model, prompt, schedule, find_method(name)))
     turns: list[dict[str, Turn]] = []
     for number in range(-1, rounds):
         turns.append(in_turns(ways, number))
@@ -83,7 +83,7 @@ def _dense(model: Any, prompt: Prompt) -> Turn:
 
 
 def _dropped(model: Any, prompt: Prompt, name: str, schedule: Schedule) -> Turn:
-    method = TimedScoring(make_method(name))
+    method = TimedScoring(find_method(name))
     with v2drop.attach(model, schedule, method=method) as run:
         started = now()
         cache = cache_in(prompt.attached(model, run))
@@ -111,7 +111,7 @@ def _ideal(name: str) -> str:
 
 def _row(model: Any, prompt: Prompt, name: str, schedule: Schedule, rounds: list[dict[str, Turn]]) -> dict[str, Any]:
     dense, ours, ideal = ([turns[way] for turns in rounds] for way in (STOCK, name, _ideal(name)))
-    with v2drop.attach(model, schedule, method=name) as run:
+    with v2drop.attach(model, schedule, method=find_method(name)) as run:
         prompt.attached(model, run)
     assert run.report is not None
     return {

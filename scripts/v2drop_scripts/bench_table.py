@@ -35,6 +35,8 @@ def print_bench(results: dict[str, Any]) -> None:
         console.print(f"[bold]{title}[/]", highlight=False)
         console.print(_table("Prefill", PREFILL, [_prefill(row) for row in model["rows"]]))
         console.print(_table("Decode step", DECODE, [_decode(row) for row in model["rows"]]))
+        for name, reason in model["unreachable"].items():
+            console.print(f" -: {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
         if model["growth"]:
             console.print(_table("Growth of prefill", GROWTH, [_growth(growth) for growth in model["growth"]]))
     threads = f"{results['threads']} thread{'s' * (results['threads'] != 1)} of the CPU"
@@ -43,8 +45,14 @@ def print_bench(results: dict[str, Any]) -> None:
 
 def _table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    longest = max(len(row[columns.index("method")]) for row in rows)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("tokens", "method") else "right")
+        if column == "method":
+            table.add_column(
+                column, no_wrap=True, min_width=longest
+            )  # names are shown as a whole on however narrow a screen
+        else:
+            table.add_column(column, justify="left" if column == "tokens" else "right")
     for row in rows:
         table.add_row(*row)
     return table

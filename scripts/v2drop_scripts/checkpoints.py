@@ -6,23 +6,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from v2drop import Adapter, Schedule, registered_adapters
+from v2drop.installing import pip_install
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
+from .needs import require
 from .processor_check import check_processor
 
-PRESET_HELP = f"A published schedule: {', '.join(Schedule.presets())}."
-RETAIN_HELP = (
-    "Share of vision tokens to keep, averaged over layers, with cuts where the model's v2drop.json recommends them, else "
-    "at the paper's relative depths. By default what v2drop.json recommends, else a third."
-)
 RECOMMENDATION = (
     "v2drop.json"  # beside a checkpoint's weights: its schedule, an example picture, perhaps an example video
 )
@@ -46,21 +42,6 @@ class Checkpoint:
     schedule: Schedule | None = None
     image: Example | None = None
     video: Example | None = None
-
-    @property
-    def recommended_layers(self) -> list[int] | None:
-        """Where the recommended schedule cuts."""
-        return None if self.schedule is None else [stage.layer for stage in self.schedule.stages]
-
-    def choose_schedule(self, num_layers: int, preset: str | None, retain: float | None) -> Schedule:
-        """The schedule that the options ask for: a preset, a budget on the recommended layers, or the recommended one."""
-        if preset is not None and retain is not None:
-            raise CommandError(f"--preset {preset} and --retain {retain} contradict each other: pass one of the two")
-        if preset is not None:
-            return Schedule.preset(preset)
-        if retain is not None:
-            return Schedule.for_budget(num_layers, retain, self.recommended_layers)
-        return self.schedule or Schedule.for_budget(num_layers, 1 / 3)
 
 
 def find_checkpoint(name: str) -> Checkpoint:
@@ -95,16 +76,17 @@ def _recommendation(folder: Path) -> dict[str, Any]:
         raise CommandError(f"cannot read {folder / RECOMMENDATION}: {error!r}") from error
 
 
+def load_depth(checkpoint: Checkpoint) -> int:
+    """Decoder layers of the model, as its configuration tells them."""
+    return load_config(checkpoint).get_text_config().num_hidden_layers
+
+
 def find_adapter(checkpoint: Checkpoint) -> Adapter:
     """The adapter that serves a model. Raises CommandError where there is none, or where what it reads media with is missing."""
     model_type = load_config(checkpoint).model_type
     adapter: Adapter = registered_adapters()[model_type].load()()
-    missing = [module for module in adapter.requires if find_spec(module) is None]
-    if missing:
-        raise CommandError(
-            f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with {' and '.join(missing)}: "
-            f"pip install '{adapter.extra}'"
-        )
+    purpose = f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with"
+    require(purpose, adapter.extra, adapter.requires)
     return adapter
 
 
@@ -172,7 +154,7 @@ def quiet_transformers() -> None:
         from transformers.utils import logging
     except ModuleNotFoundError as error:
         raise CommandError(
-            f"{error}: install an adapter's extra, which brings it: pip install 'v2drop[llava]'"
+            f"{error}: install an adapter's extra, which brings it: {pip_install('v2drop[llava]')}"
         ) from error
     logging.set_verbosity_error()
     logging.disable_progress_bar()

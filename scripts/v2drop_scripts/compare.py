@@ -1,9 +1,11 @@
-"""Asking a model the same question dense and with dropping, by turns, and timing both."""
+"""Asking a model the same question dense and with dropping, and timing both by turns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -11,64 +13,94 @@ import torch
 
 import v2drop
 
-from .answers import refusals_told
+from .answers import generate_answers, refusals_told
+from .bench_rounds import in_turns, spread, spread_of_ratios
 from .errors import CommandError
-from .timing import LanguageModelTimer
+from .method_names import find_method
+from .timing import LanguageModelTimer, now
 
-ROUNDS = 3  # timed, dense and dropped by turns, after one untimed round
+STEPS = 8  # decode steps that are timed, whatever the answer: it may be a single token
+ROUNDS = (3, 15)  # at least and at most
+SECONDS = 3.0  # about what rounds may take, beyond the least
+TINY = 20_000_000  # weights: with fewer, a second thread costs more than it gains
 
 
-class Answer(NamedTuple):
-    """One run's answer and durations; decode is None where the answer was a single token."""
+class Turn(NamedTuple):
+    """Seconds of one prefill, and of one decode step, the median of `STEPS`."""
 
-    text: str
-    prefill_seconds: float
-    decode_tokens_per_second: float | None
+    prefill: float
+    decode: float
+
+
+@dataclass(frozen=True)
+class Times:
+    """What was timed, round by round, both ways within each round."""
+
+    dense: list[Turn]
+    dropped: list[Turn]
+    threads: int
+
+    def of(self, part: str) -> dict[str, dict[str, Any]]:
+        """Medians and quartiles of "prefill" or "decode": seconds of both ways, and the ratio of dropped to dense."""
+        dense, dropped = ([getattr(turn, part) for turn in way] for way in (self.dense, self.dropped))
+        return {"dense": spread(dense), "dropped": spread(dropped), "ratio": spread_of_ratios(dropped, dense)}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both answers, and what was dropped."""
+    """Both answers, what was dropped, and how long both ways take."""
 
-    dense: Answer
-    dropped: Answer
+    dense: str
+    dropped: str
     report: v2drop.DropReport
+    times: Times
 
 
 def compare(
-    network: Any, processor: Any, inputs: Mapping[str, Any], schedule: v2drop.Schedule, max_new_tokens: int
+    network: Any,
+    processor: Any,
+    inputs: Mapping[str, Any],
+    schedule: v2drop.Schedule,
+    method: str,
+    max_new_tokens: int,
 ) -> Comparison:
     """Answer with and without dropping. Raises CommandError where there was nothing to drop."""
-    dense: list[Answer] = []
-    dropped: list[Answer] = []
-    for _ in range(1 + ROUNDS):
-        with LanguageModelTimer(network) as timer:
-            dense.append(_answer(network, processor, inputs, max_new_tokens, timer))
-        with v2drop.attach(network, schedule) as attached, LanguageModelTimer(network) as timer:
-            dropped.append(_answer(network, processor, inputs, max_new_tokens, timer))
-    if attached.report is None:
-        raise CommandError(
-            "the prompt held no vision token: does the model's chat template place the picture or video?"
-        )
-    return Comparison(_median(dense[1:]), _median(dropped[1:]), attached.report)
+    with suitable_threads(network) as threads:
+        dropped = partial(v2drop.attach, network, schedule, method=find_method(method))
+        [answer] = generate_answers(network, processor, inputs, max_new_tokens)
+        with dropped() as attached:
+            [shorter] = generate_answers(network, processor, inputs, max_new_tokens)
+        if attached.report is None:
+            raise CommandError(
+                "the prompt held no vision token: does the model's chat template place the picture or video?"
+            )
+        ways = {
+            "dense": partial(_time, network, inputs, nullcontext),
+            "dropped": partial(_time, network, inputs, dropped),
+        }
+        started = now()
+        in_turns(ways, 0)  # untimed: what is new is slow
+        count = min(ROUNDS[1], max(ROUNDS[0], int(SECONDS / (now() - started))))
+        rounds = [in_turns(ways, number) for number in range(count)]
+    times = Times([turns["dense"] for turns in rounds], [turns["dropped"] for turns in rounds], threads)
+    return Comparison(answer.strip(), shorter.strip(), attached.report, times)
 
 
-def _answer(
-    network: Any, processor: Any, inputs: Mapping[str, Any], max_new_tokens: int, timer: LanguageModelTimer
-) -> Answer:
-    with torch.inference_mode(), refusals_told():
-        tokens = network.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
-    new = tokens[0, inputs["input_ids"].shape[1] :]
+@contextmanager
+def suitable_threads(network: Any) -> Iterator[int]:
+    """One thread for a tiny model on a CPU, torch's own number for others; yields how many."""
+    usual = torch.get_num_threads()
+    tiny = network.device.type == "cpu" and sum(weight.numel() for weight in network.parameters()) < TINY
+    torch.set_num_threads(1 if tiny else usual)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(usual)
+
+
+def _time(network: Any, inputs: Mapping[str, Any], attach: Any) -> Turn:
+    tokens = STEPS + 1
+    with attach(), LanguageModelTimer(network) as timer, torch.inference_mode(), refusals_told():
+        network.generate(**inputs, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)
     prefill, *decode = timer.seconds
-    return Answer(
-        processor.tokenizer.decode(new, skip_special_tokens=True).strip(),
-        prefill,
-        len(decode) / sum(decode) if decode else None,
-    )
-
-
-def _median(answers: list[Answer]) -> Answer:
-    speeds = [answer.decode_tokens_per_second for answer in answers if answer.decode_tokens_per_second is not None]
-    return Answer(
-        answers[0].text, median(answer.prefill_seconds for answer in answers), median(speeds) if speeds else None
-    )
+    return Turn(prefill, median(decode))

@@ -6,42 +6,22 @@ from typing import Annotated
 
 import typer
 
-import v2drop
-
-from .compare_options import (
-    BUDGETS,
-    AsJson,
-    Csv,
-    Html,
-    MaxNewTokens,
-    Modality,
-    Out,
-    Questions,
-    Retain,
-    Seed,
-    TaskFile,
-    Timed,
-    budgets_of,
-    check_files,
-    check_page,
-    deliver,
-)  # fmt: skip
-from .comparison import FILE, Settings, run_comparison
+from .compare_options import Budgets, Csv, Html, LongestTaskAnswer, Out, Questions, Seed, TaskFile, Timed
+from .options import METHODS, AsJson, MethodsOrAll, Modality, Model, ScheduleFile, Stages
 
 
 def compare_methods(
-    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
-    retain: Retain = BUDGETS,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help=f"A method; repeat it for several. By default all: {', '.join(v2drop.methods())}."),
-    ] = None,
+    model: Model = "llava",
+    retain: Budgets = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
+    method: MethodsOrAll = None,
     questions: Questions = 1000,
     seed: Seed = 0,
     timed: Timed = 20,
     modality: Annotated[Modality, typer.Option(help="What the zoo's questions are about.")] = Modality.IMAGE,
     task: TaskFile = None,
-    max_new_tokens: MaxNewTokens = 16,
+    max_new_tokens: LongestTaskAnswer = 16,
     out: Out = None,
     as_json: AsJson = False,
     csv: Csv = None,
@@ -51,12 +31,18 @@ def compare_methods(
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what methods are tested against.
     """
+    from .compare_output import budgets_or_schedule, check_files, check_page, deliver, telling_how_to_go_on
+    from .comparison import FILE, Settings, run_comparison
+
+    budgets, fixed = budgets_or_schedule(retain, stages, schedule)
     check_files(csv)
     check_page(html)
-    methods = list(method or v2drop.methods())
+    methods = list(method or METHODS)
     models = [(model, FILE if task else modality.value)]
     settings = Settings(
-        "compare-methods", models, methods, budgets_of(retain), questions, seed, timed,
-        task, max_new_tokens,
+        "compare-methods", models, methods, budgets, questions, seed, timed,
+        task, max_new_tokens, fixed,
     )  # fmt: skip
-    deliver(run_comparison(settings, out), out, as_json, csv, html)
+    with telling_how_to_go_on(out):
+        results = run_comparison(settings, out, named=method or ())
+    deliver(results, out, as_json, csv, html)

@@ -7,40 +7,18 @@ from typing import Annotated
 
 import typer
 
-import v2drop
 from v2drop_zoo import zoo_models
 
-from .checkpoints import find_checkpoint, load_config
-from .compare_options import (
-    BUDGETS,
-    AsJson,
-    Csv,
-    Html,
-    MaxNewTokens,
-    Modality,
-    Out,
-    Questions,
-    Retain,
-    Seed,
-    TaskFile,
-    Timed,
-    budgets_of,
-    check_files,
-    check_page,
-    deliver,
-)  # fmt: skip
-from .comparison import FILE, Settings, run_comparison
+from .compare_options import Budgets, Csv, Html, LongestTaskAnswer, Out, Questions, Seed, TaskFile, Timed
+from .options import AsJson, Method, Modality, Models, ScheduleFile, Stages
 
 
 def compare_models(
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(v2drop.methods())}.")] = "v2drop",
-    retain: Retain = BUDGETS,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A zoo model, a folder, or an id on the hub; repeat it for several. By default all of the zoo."
-        ),
-    ] = None,
+    method: Method = "v2drop",
+    retain: Budgets = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
+    model: Models = None,
     questions: Questions = 1000,
     seed: Seed = 0,
     timed: Timed = 20,
@@ -48,7 +26,7 @@ def compare_models(
         Modality | None, typer.Option(help="What the zoo's questions are about; by default all that a model takes.")
     ] = None,
     task: TaskFile = None,
-    max_new_tokens: MaxNewTokens = 16,
+    max_new_tokens: LongestTaskAnswer = 16,
     out: Out = None,
     as_json: AsJson = False,
     csv: Csv = None,
@@ -58,19 +36,27 @@ def compare_models(
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what the method is tested against.
     """
+    from .compare_output import budgets_or_schedule, check_files, check_page, deliver, telling_how_to_go_on
+    from .comparison import FILE, Settings, run_comparison
+
+    budgets, fixed = budgets_or_schedule(retain, stages, schedule)
     check_files(csv)
     check_page(html)
     models = [(each, FILE) for each in model or zoo_models()] if task else subjects_of(model, modality)
     settings = Settings(
-        "compare-models", models, [method], budgets_of(retain), questions, seed, timed,
-        task, max_new_tokens,
+        "compare-models", models, [method], budgets, questions, seed, timed,
+        task, max_new_tokens, fixed,
     )  # fmt: skip
-    deliver(run_comparison(settings, out), out, as_json, csv, html)
+    with telling_how_to_go_on(out):
+        results = run_comparison(settings, out, named=[method])
+    deliver(results, out, as_json, csv, html)
 
 
 def subjects_of(models: Sequence[str] | None = None, modality: Modality | None = None) -> list[tuple[str, str]]:
     """Each model, or all of the zoo, with each sort of media that the zoo asks it about, or with the one that is named."""
     from v2drop_zoo.recipes import RECIPES
+
+    from .checkpoints import find_checkpoint, load_config
 
     if models and modality is not None:
         return [(model, modality.value) for model in models]

@@ -14,12 +14,11 @@ from .answers import generate_answers, is_right
 from .entrants import Entrant
 from .errors import CommandError
 from .journal import Journal
+from .options import BATCH
 from .peak_memory import PeakMemory
 from .position import kept_places
 from .speed import attach, time_answer
 from .tasks import Batch, Task
-
-BATCH = 25  # questions; on a CPU larger ones are not faster
 
 
 @dataclass(frozen=True)

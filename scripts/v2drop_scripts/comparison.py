@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,18 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from v2drop import Schedule, ScheduleError
 from v2drop_zoo import zoo_models
 
-from .checkpoints import RECOMMENDATION, Checkpoint, find_adapter, find_checkpoint, load_model
+from .checkpoints import RECOMMENDATION, Checkpoint, find_adapter, find_checkpoint, load_config, load_depth, load_model
 from .comparing import Harness, Subject
-from .entrants import choose_entrants
+from .entrants import Entrant, choose_entrants
 from .errors import CommandError
-from .journal import Journal
+from .journal import SHA, Journal
+from .needs import MissingLibraryError, require_statistics, require_zoo
 from .progress import counting_progress
 from .results import collect, outcome, versions
-from .tasks import FileTask, Task, ZooTask
+from .tasks import FileTask, Task, ZooTask, read_lines, zoo_media
 
 FILE = "file"  # in place of a modality: a file asks what it likes
 
@@ -32,6 +34,7 @@ class Settings:
     Attributes:
         models: pairs of a model's name and "image" or "video", or FILE where there is a task.
         task: a file of JSON lines; None: the zoo's own questions.
+        schedule: of all methods, in place of budgets.
     """
 
     command: str
@@ -43,24 +46,32 @@ class Settings:
     timed: int
     task: Path | None = None
     max_new_tokens: int = 16
+    schedule: Schedule | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with what else results depend on."""
         content = hashlib.sha256(self.task.read_bytes()).hexdigest() if self.task and self.task.is_file() else None
         return {
             **asdict(self),
-            "task": self.task and {"file": str(self.task), "sha256": content},
+            "schedule": self.schedule and self.schedule.to_dict(),
+            "task": self.task and {"file": str(self.task), SHA: content},
             "versions": versions(),
         }
 
 
-def run_comparison(settings: Settings, out: Path | None, quiet: bool = False) -> dict[str, Any]:
+def run_comparison(
+    settings: Settings, out: Path | None, quiet: bool = False, named: Collection[str] = ()
+) -> dict[str, Any]:
     """Run it, or the rest of it, and return the results.
+
+    Args:
+        named: methods that must reach every budget; others that cannot have rows of dashes.
 
     Raises:
         CommandError: no model can be loaded and has a task, or an `out` that holds another run's journal. What is wrong
             with one of several models is told in the results.
     """
+    check_comparison(settings, named)
     checkpoints = [(find_checkpoint(name), modality) for name, modality in settings.models]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     journal = Journal(out, settings.to_dict())
@@ -84,18 +95,62 @@ def run_comparison(settings: Settings, out: Path | None, quiet: bool = False) ->
     return {**collect(settings.command, settings.seed, parts), "failed": failed}
 
 
+def check_comparison(settings: Settings, named: Collection[str] = ()) -> None:
+    """Refuse what can be told before a model is loaded or a question made.
+
+    Raises:
+        CommandError: a missing library, a task that holds no question, or a budget that a method of `named`, or every method,
+            cannot reach.
+        MethodError: an unknown method.
+        ScheduleError: a schedule that does not fit a model.
+    """
+    require_statistics()
+    if settings.task is not None:
+        read_lines(settings.task)
+    else:
+        require_zoo({modality for _, modality in settings.models})
+    for name, modality in settings.models:
+        try:
+            _check_subject(find_checkpoint(name), modality, settings, named)
+        except MissingLibraryError:
+            raise
+        except CommandError:
+            if len(settings.models) == 1:
+                raise  # else it is told beside the results of the others
+
+
+def _check_subject(checkpoint: Checkpoint, modality: str, settings: Settings, named: Collection[str]) -> None:
+    find_adapter(checkpoint)
+    if settings.task is None:
+        _require_questions(checkpoint)
+        zoo_media(load_config(checkpoint).model_type, modality)
+    entrants = _entrants(checkpoint, settings, load_depth(checkpoint))
+    for entrant in entrants:
+        rivals = [other for other in entrants if other.budget == entrant.budget]
+        if entrant.error and (entrant.method in named or all(other.error for other in rivals)):
+            raise ScheduleError(f"{entrant.method} on {checkpoint.name}: {entrant.error}")
+
+
+def _require_questions(checkpoint: Checkpoint) -> None:
+    known = checkpoint.name in zoo_models() or (Path(checkpoint.source) / RECOMMENDATION).exists()
+    if not known:
+        raise CommandError(f"{checkpoint.name} has no questions of its own: pass --task FILE.jsonl")
+
+
+def _entrants(checkpoint: Checkpoint, settings: Settings, depth: int) -> list[Entrant]:
+    return choose_entrants(settings.methods, settings.budgets, depth, checkpoint.schedule, settings.schedule)
+
+
 def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, device: str) -> Subject:
     """A model with its task and entrants."""
     adapter = find_adapter(checkpoint)
-    known = checkpoint.name in zoo_models() or (Path(checkpoint.source) / RECOMMENDATION).exists()
-    if settings.task is None and not known:
-        raise CommandError(f"{checkpoint.name} has no questions of its own: pass --task FILE.jsonl")
+    if settings.task is None:
+        _require_questions(checkpoint)
     model, processor = load_model(checkpoint, device)
     task: Task
     if settings.task is not None:
         task = FileTask(settings.task, settings.questions, adapter, processor, settings.max_new_tokens)
     else:
         task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
-    depth = len(adapter.decoder_layers(model))
-    entrants = choose_entrants(settings.methods, settings.budgets, depth, checkpoint.recommended_layers)
+    entrants = _entrants(checkpoint, settings, len(adapter.decoder_layers(model)))
     return Subject(checkpoint.name, modality, model, processor, task, entrants)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .entrants import DENSE
 from .plots import INK, add_legend, as_figure, colour, listed, marker, new_plot, plot_style
 from .position import BINS
+from .schedules import DENSE
 
 Row = dict[str, Any]
 BARS = (

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import v2drop
 from v2drop import Method, Schedule
-from v2drop.methods import make_method
 from v2drop.methods.random import Random
 
-DENSE = "dense"
+from .method_names import find_method
+from .schedules import DENSE, Keep, choose_schedule
+
 BASELINE = "random"  # what every method is tested against
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A method at a budget (None: dense, the stock model) and its schedule, or why it cannot take part."""
+    """A method at a budget (None: dense, the stock model) and its schedule, or why its cuts cannot reach the budget."""
 
     method: str
     budget: float | None
@@ -30,36 +31,38 @@ class Entrant:
 
 
 def choose_entrants(
-    names: Sequence[str], budgets: Sequence[float], num_layers: int, recommended: Sequence[int] | None
+    names: Sequence[str],
+    budgets: Sequence[float],
+    num_layers: int,
+    recommended: Schedule | None,
+    schedule: Schedule | None = None,
 ) -> list[Entrant]:
-    """Dense, then each method at each budget; random is always there.
+    """Dense, then each method at each budget, or by one schedule for all of them; random is always there.
 
-    Methods whose authors say where to cut do so. The others, V2Drop, random and uniform, cut at the same layers: those
-    that the model recommends, else the paper's relative depths.
+    Raises:
+        MethodError: an unknown method.
+        ScheduleError: the one schedule does not fit the depth.
     """
+    keeps = [(budget, Keep(retain=budget)) for budget in budgets]
+    if schedule is not None:
+        keeps = [(schedule.retained(num_layers), Keep(schedule=schedule))]
     entrants = [Entrant(DENSE, None, Schedule([]))]
     for name in dict.fromkeys([*names, BASELINE]):
         if name == DENSE:
             continue
-        for budget in budgets:
+        for budget, keep in keeps:
             try:
-                entrants.append(Entrant(name, budget, method_schedule(name, budget, num_layers, recommended)))
-            except v2drop.V2DropError as error:
+                entrants.append(Entrant(name, budget, choose_schedule(name, num_layers, keep, recommended)))
+            except v2drop.ScheduleError as error:
                 entrants.append(Entrant(name, budget, None, str(error)))
     return entrants
 
 
-def method_schedule(name: str, budget: float, num_layers: int, recommended: Sequence[int] | None) -> Schedule:
-    """A method's schedule for a budget, cut where its authors cut, or where the model recommends it."""
-    method = make_method(name)
-    if method.depths == Method.depths and recommended is not None:
-        return Schedule.for_budget(num_layers, budget, recommended)
-    return method.schedule(num_layers, budget)
-
-
-def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> str | Method:
+def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> Method:
     """The method for a batch of these questions: random chooses anew for each of them, whatever batch it is in."""
-    return Random([(seed << 32) + number for number in questions]) if method == BASELINE else method
+    if method == BASELINE:
+        return Random([(seed << 32) + number for number in questions])
+    return find_method(method) if isinstance(method, str) else method
 
 
 def unfairness(entrant: Entrant, retained: float, vision_tokens: int, samples: int, num_layers: int) -> str | None:
@@ -74,7 +77,9 @@ def unfairness(entrant: Entrant, retained: float, vision_tokens: int, samples: i
     budget = 1.0 if entrant.budget is None else entrant.budget
     lost, rounded, starts = 0.0, 0.0, [stage.layer for stage in entrant.schedule.stages]
     for stage, stop in zip(entrant.schedule.stages, [*starts[1:], num_layers], strict=False):
-        lost = lost * stage.keep + 1.0  # each cut rounds to whole tokens, or keeps a sample's last
+        lost = lost * stage.keep + max(
+            1, entrant.schedule.min_tokens
+        )  # cuts round, or keep a sample's last or the least
         rounded += lost * (stop - stage.layer)
     allowed = 0.01 * budget + samples * rounded / (num_layers * max(1, vision_tokens))
     if abs(retained - budget) <= allowed:

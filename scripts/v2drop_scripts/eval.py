@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from rich.console import Console
 
-from .checkpoints import PRESET_HELP, find_checkpoint, load_config
-from .compare_options import AsJson, budgets_of
-from .errors import CommandError
-from .eval_choices import list_choices
-from .eval_runs import ANSWERS, Evaluation, make_run
-from .eval_table import compare, markdown, print_tables
-from .journal import Journal
-from .results import versions
+from .options import DEFAULT_HELP, RETAIN_HELP, SCHEDULE_HELP, STAGES_HELP, AsJson, Methods, Model, Presets
 
 LMMS_MODELS = {
     "llava": "v2drop_llava_hf",
@@ -30,17 +20,16 @@ LMMS_MODELS = {
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")],
+    model: Model,
     tasks: Annotated[str, typer.Option(help="lmms-eval's tasks, separated by commas: textvqa_val,mme.")],
-    preset: Annotated[list[str] | None, typer.Option(help=f"{PRESET_HELP} Repeat it for several.")] = None,
+    preset: Presets = None,
     retain: Annotated[
         list[str] | None,
-        typer.Option(help="Shares of vision tokens to keep; repeat it, or pass several as one text: '0.333 0.222'."),
+        typer.Option(help=f"{RETAIN_HELP} Repeat it, or pass several as one text: '0.333 0.222'. {DEFAULT_HELP}"),
     ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help="What chooses the tokens that stay; repeat it for several. By default v2drop."),
-    ] = None,
+    stages: Annotated[list[str] | None, typer.Option(help=f"{STAGES_HELP} Repeat it for several.")] = None,
+    schedule: Annotated[list[Path] | None, typer.Option(help=f"{SCHEDULE_HELP} Repeat it for several.")] = None,
+    method: Methods = None,
     processes: Annotated[int, typer.Option(min=1, help="Through accelerate, each with its share of questions.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions of each task.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Of lmms-eval; its llava_hf takes 1 alone.")] = 1,
@@ -60,15 +49,33 @@ def evaluate(
     It prints the command lines and runs them, one for each method at each preset and share; lmms-eval fetches tasks from the
     hub.
     """
+    from dataclasses import asdict
+
+    import torch
+    from rich.console import Console
+
+    from .checkpoints import find_checkpoint, load_config
+    from .compare_output import budgets_of
+    from .errors import CommandError
+    from .eval_choices import list_choices
+    from .eval_runs import ANSWERS, Evaluation, make_run
+    from .eval_table import compare, markdown, print_tables
+    from .journal import Journal
+    from .results import versions
+
     checkpoint = find_checkpoint(model)
     config = load_config(checkpoint)
     if config.model_type not in LMMS_MODELS:
         raise CommandError(
             f"{model} is a {config.model_type} model, for which there is no lmms-eval model here: {', '.join(LMMS_MODELS)}"
         )
-    choices = list_choices(method or ["v2drop"], preset or [], budgets_of(retain) if retain else [])
+    choices = list_choices(
+        method or ["v2drop"], preset or [], budgets_of(retain) if retain else [], stages or [], schedule or []
+    )
     for choice in choices:
-        choice.schedule(checkpoint, config.get_text_config().num_hidden_layers)  # refused now, not after hours of dense
+        choice.schedule_on(
+            checkpoint, config.get_text_config().num_hidden_layers
+        )  # refused now, not after hours of dense
     out = out or Path("out/eval") / re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{tasks}")[:100]
     evaluation = Evaluation(
         LMMS_MODELS[config.model_type], model, tasks, model_args, include_path, limit, batch_size, processes,
@@ -109,4 +116,8 @@ def _lmms_eval() -> str:
     try:
         return version("lmms-eval")
     except PackageNotFoundError:
-        raise CommandError("lmms-eval is not installed: pip install 'v2drop[eval]'") from None
+        from v2drop.installing import pip_install
+
+        from .needs import MissingLibraryError
+
+        raise MissingLibraryError("lmms-eval is not installed: " + pip_install("v2drop[eval]")) from None

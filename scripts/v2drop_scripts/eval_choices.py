@@ -2,58 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from v2drop import Schedule
-from v2drop.methods import make_method
 
 from .checkpoints import Checkpoint
-from .entrants import DENSE, method_schedule
+from .errors import CommandError
+from .schedules import DENSE, choose_schedule, read_keep
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A method and how much it keeps: a preset, a share, or neither: what the model recommends, else a third."""
+    """A method and how much it keeps, as options of the lmms-eval plug-in; see `choose_schedule` for a method alone.
+
+    Attributes:
+        stages: as `parse_stages` reads them; with + in place of commas.
+        schedule: a file.
+    """
 
     method: str
     preset: str | None = None
     retained: float | None = None
+    stages: str | None = None
+    schedule: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.schedule is not None and set(self.schedule) & {",", "="}:
+            raise CommandError(f"--schedule {self.schedule}: lmms-eval takes no path with a comma or an equals sign")
 
     @property
     def label(self) -> str:
         """What tells it from the others."""
         share = None if self.retained is None else f"{self.retained:g}"
-        return " ".join(filter(None, (self.method, self.preset, share)))
+        file = self.schedule and Path(self.schedule).stem
+        return " ".join(filter(None, (self.method, self.preset, share, self.stages, file)))
 
     @property
     def options(self) -> dict[str, Any]:
         """As options of the lmms-eval plug-in's models."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def schedule(self, checkpoint: Checkpoint, num_layers: int) -> Schedule:
-        """For a budget, with the same cuts as in `v2drop compare-methods`.
-
-        Raises:
-            V2DropError: an unknown method or preset, both a preset and a share, or what the model's depth does not allow.
-        """
-        if self.method == DENSE:
-            return Schedule([])
-        make_method(self.method)  # refuses what there is not
-        if self.retained is not None and self.preset is None:
-            return method_schedule(self.method, self.retained, num_layers, checkpoint.recommended_layers)
-        schedule = checkpoint.choose_schedule(num_layers, self.preset, self.retained)
-        schedule.check_depth(num_layers)
-        return schedule
+    def schedule_on(self, checkpoint: Checkpoint, num_layers: int) -> Schedule:
+        """The schedule on a model. Raises what `read_keep` and `choose_schedule` raise."""
+        file = None if self.schedule is None else Path(self.schedule)
+        keep = read_keep(self.preset, self.retained, self.stages, file, budget="--retained")
+        return choose_schedule(self.method, num_layers, keep, checkpoint.schedule)
 
 
-def list_choices(methods: Sequence[str], presets: Sequence[str], budgets: Sequence[float]) -> list[Choice]:
-    """Dense, then each method at each preset and budget, or as the model recommends."""
+def list_choices(
+    methods: Sequence[str],
+    presets: Sequence[str] = (),
+    budgets: Sequence[float] = (),
+    stages: Sequence[str] = (),
+    files: Sequence[Path] = (),
+) -> list[Choice]:
+    """Dense, then each method at each preset, budget and schedule, or as `choose_schedule` has it."""
     choices = [Choice(DENSE)]
     for method in methods:
         if method != DENSE:
-            choices += [Choice(method, preset=preset) for preset in presets]
-            choices += [Choice(method, retained=budget) for budget in budgets]
-            choices += [] if presets or budgets else [Choice(method)]
+            keeps: list[dict[str, Any]] = [{"preset": preset} for preset in presets]
+            keeps += [{"retained": budget} for budget in budgets]
+            keeps += [{"stages": re.sub(r"\s*,\s*", "+", text.strip())} for text in stages]
+            keeps += [{"schedule": str(file.resolve())} for file in files]
+            choices += [Choice(method, **keep) for keep in keeps or [{}]]
+    choices = list(dict.fromkeys(choices))
+    for number, choice in enumerate(choices):
+        if choice.label in {other.label for other in choices[:number]}:
+            raise CommandError(f"two schedules are named {choice.label}: rename one of the files")
     return choices

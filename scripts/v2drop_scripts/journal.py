@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import CommandError
 
 JOURNAL = "journal.jsonl"
+SHA = "sha256"  # the name of a digest among settings
+MOST = 5  # so many changes are told one by one
 
 
 class Journal:
@@ -76,9 +79,25 @@ def check_settings(owner: str, found: Mapping[str, Any], wanted: Mapping[str, An
         owner: how the message begins: what is there, and "belongs to" or "holds".
         option: of the folder.
     """
-    for name in {**wanted, **found}:
-        if wanted.get(name) != found.get(name):
-            raise CommandError(
-                f"{owner} a run with other settings: {name} was {found.get(name)!r} and is now {wanted.get(name)!r}; "
-                f"pass the same settings to go on with it, or another folder to {option}"
-            )
+    if changes := list(_changes("", found, wanted)):
+        told = ", ".join(changes[:MOST]) + (f" and {len(changes) - MOST} more" if len(changes) > MOST else "")
+        raise CommandError(
+            f"{owner} a run with other settings: {told}; pass the same settings to go on with it, or another folder to {option}"
+        )
+
+
+def _changes(name: str, before: Any, now: Any) -> Iterator[str]:
+    """What differs, as people call it; of what is told by a digest alone, only that it does."""
+    if before == now:
+        return
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in {**now, **before}:
+            yield from _changes(f"{name}, {key}" if name and key != SHA else name or key, before.get(key), now.get(key))
+    elif before is None and isinstance(now, Mapping):
+        yield f"{name} is new"
+    elif now is None and isinstance(before, Mapping):
+        yield f"{name} is gone"
+    elif all(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in (before, now)):
+        yield f"what is in {name} changed"
+    else:
+        yield f"{name} was {before!r} and is now {now!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from v2drop import DropReport, VisionLayout
 
+from .errors import CommandError
 from .media import Media
 
 PANEL, FRAME = 288, 144  # pixels: the sides that a picture and a video's frame are enlarged to at least
@@ -28,6 +30,14 @@ class _Panel(NamedTuple):
 class _Row(NamedTuple):
     title: str | None
     panels: list[_Panel]
+
+
+def check_overlay(path: Path) -> None:
+    """Raise CommandError for an overlay that cannot be written: before the run, not after it."""
+    if not path.resolve().parent.is_dir():
+        raise CommandError(f"cannot write {path}: there is no folder {path.resolve().parent}")
+    if path.is_dir() or path.suffix.lower() not in Image.registered_extensions():
+        raise CommandError(f"cannot write {path}: name an image file, such as overlay.png")
 
 
 def as_shown(

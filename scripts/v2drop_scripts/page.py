@@ -20,7 +20,7 @@ from .page_data import explorer_data
 from .panels import Panel
 from .question import Question
 from .results import MEASURED
-from .tables import COLUMNS, cells, legend, problems
+from .tables import COLUMNS, cells, is_shown, legend, problems, unreached
 from .trace_plots import trace_plots
 from .traces import Trace
 
@@ -83,7 +83,7 @@ def example_section(
 
 def comparison_section(results: dict[str, Any]) -> str:
     """Plots and table of a comparison, model by model; see `write_comparison`."""
-    rows = [{**dict.fromkeys((*MEASURED, "error")), **row} for row in results["rows"]]
+    rows = [{**dict.fromkeys((*MEASURED, "unreachable")), **row} for row in results["rows"]]
     subjects = list(dict.fromkeys((row["model"], row["modality"]) for row in rows))
     parts = []
     for number, subject in enumerate(subjects):
@@ -102,8 +102,10 @@ def comparison_section(results: dict[str, Any]) -> str:
             f"{results['date']}, seed {results['seed']}; {versions}; {results['device']}, {results['dtype']}, {threads}"
         ),
         subjects="\n".join(parts),
-        table=_table(COLUMNS, [cells(row) for row in rows if row["accuracy"] is not None]),
-        legend=html.escape(legend()),
+        table=_table(COLUMNS, [cells(row) for row in rows if is_shown(row)]),
+        legend="<br>".join(
+            html.escape(text) for text in [*(f"-: {reason}" for reason in unreached(results)), legend()]
+        ),
         problems=f"<h3>Not as asked</h3><ul>{left_out}</ul>" if left_out else "",
     )
 

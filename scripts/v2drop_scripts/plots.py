@@ -7,11 +7,10 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .entrants import DENSE
-from .errors import CommandError
+from .needs import require
+from .schedules import DENSE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +34,7 @@ STYLE: dict[Any, Any] = {
 
 def require_plots() -> None:
     """Raise CommandError where the plotting library is missing."""
-    if find_spec("matplotlib") is None:
-        raise CommandError("pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'")
+    require("pages are drawn with", "v2drop[page]", ["matplotlib"])
 
 
 def colour(method: str) -> str:

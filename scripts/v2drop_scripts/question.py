@@ -5,20 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from .checkpoints import Checkpoint, Example
 from .errors import CommandError
-
-DEFAULT_FPS = 2.0
-
-
-class ExampleKind(str, Enum):
-    """Which of a model's examples to ask about."""
-
-    IMAGE = "image"
-    VIDEO = "video"
+from .options import DEFAULT_FPS, ExampleKind
 
 
 @dataclass(frozen=True)

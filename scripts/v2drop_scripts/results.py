@@ -14,15 +14,16 @@ import torch
 import v2drop
 
 from .comparing import Subject, records_of
-from .entrants import BASELINE, DENSE, Entrant, unfairness
+from .entrants import BASELINE, Entrant, unfairness
 from .journal import Journal
 from .position import summarise
+from .schedules import DENSE
 from .statistics import mcnemar, wilson_interval
 
 Row = dict[str, Any]
 MEASURED = (
     "retained", "asked", "right", "accuracy", "interval", "by_kind", "of_dense", "p_random", "prefill_ms", "decode_ms",
-    "total_ms", "prefill_ratio", "decode_ratio", "peak_bytes", "working_bytes", "kv_bytes", "flops", "position",
+    "total_ms", "prefill_ratio", "decode_ratio", "peak_bytes", "working_bytes", "kv_bytes", "flops", "position", "error",
 )  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def rows(subject: Subject, journal: Journal) -> list[Row]:
             "budget": entrant.budget,
             "schedule": None if entrant.schedule is None else entrant.schedule.to_dict(),
             **dict.fromkeys(MEASURED),
-            "error": entrant.error,
+            "unreachable": entrant.error,
         }
         found = measured[entrant.key]
         if found.answers:

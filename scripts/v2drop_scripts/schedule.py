@@ -6,43 +6,57 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from .checkpoints import PRESET_HELP, RETAIN_HELP, find_checkpoint, load_config
+from .options import AsJson, Method, Model, Preset, Retain, ScheduleFile, Stages
 
 
 def schedule(
-    model: Annotated[str, typer.Option(help="A zoo model, a folder, or an id on the hub.")] = "llava",
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    retain: Annotated[float | None, typer.Option(help=RETAIN_HELP)] = None,
+    model: Model = "llava",
+    method: Method = "v2drop",
+    preset: Preset = None,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule_file: ScheduleFile = None,
     tokens: Annotated[
         int | None, typer.Option(min=0, help="Vision tokens; by default one picture of the model's.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the stages of a schedule on a model, and the vision tokens of each layer."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .checkpoints import find_checkpoint, load_config
+    from .schedules import choose_schedule, read_keep
+
+    keep = read_keep(preset, retain, stages, schedule_file)
     checkpoint = find_checkpoint(model)
     config = load_config(checkpoint)
     depth = config.get_text_config().num_hidden_layers
-    chosen = checkpoint.choose_schedule(depth, preset, retain)
+    chosen = choose_schedule(method, depth, keep, checkpoint.schedule)
     count = tokens if tokens is not None else getattr(config, "image_seq_length", 576)
     per_layer = chosen.tokens_per_layer(depth, count)
     retained = chosen.retained(depth)
     if as_json:
-        data = {"model": model, **chosen.to_dict(), "retained": retained, "tokens_per_layer": per_layer}
+        data = {
+            "model": model,
+            "method": method,
+            **chosen.to_dict(),
+            "retained": retained,
+            "tokens_per_layer": per_layer,
+        }
         typer.echo(json.dumps(data))
         return
     console = Console()
     table = Table("layers", "keep", "vision tokens", title=f"{model}: {count} vision tokens, {depth} layers")
     starts = [0, *(stage.layer for stage in chosen.stages)]
-    keeps = ["all", *(f"{stage.keep:.3f}" for stage in chosen.stages)]
-    for start, stop, keep in zip(starts, [*starts[1:], depth], keeps, strict=True):
-        table.add_row(f"{start} - {stop - 1}", keep, str(per_layer[start]))
+    shares = ["all", *(f"{stage.keep:.3f}" for stage in chosen.stages)]
+    for start, stop, share in zip(starts, [*starts[1:], depth], shares, strict=True):
+        table.add_row(f"{start} - {stop - 1}", share, str(per_layer[start]))
     console.print(table)
     mean = sum(per_layer) / depth
-    share = f"{mean / count:.1%}" if count else "nothing"
+    whole = f"{mean / count:.1%}" if count else "nothing"
     console.print(
-        f"retained: {share} of the vision tokens, averaged over layers ({mean:.1f} of {count}; "
+        f"retained: {whole} of the vision tokens, averaged over layers ({mean:.1f} of {count}; "
         f"{retained:.1%} before rounding to whole tokens)"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,18 +10,36 @@ from rich.table import Table
 
 import v2drop
 
-from .compare import Answer, Comparison
+from .compare import STEPS, Comparison
 from .media import Media
 from .question import Question
+from .results import versions
+
+WIDEST = 0.25  # of a ratio: with quartiles further apart it says nothing
+UNCLEAR = "unclear"
 
 
-def as_json(model: str, question: Question, media: Media, tokens: Sequence[int], result: Comparison) -> dict[str, Any]:
-    """The result as plain data. `tokens` are the vision tokens of each picture, then of the video."""
+def as_json(
+    model: str,
+    question: Question,
+    media: Media,
+    tokens: Sequence[int],
+    method: str,
+    schedule: v2drop.Schedule,
+    result: Comparison,
+) -> dict[str, Any]:
+    """The result as plain data. `tokens` are the vision tokens of each picture, then of the video.
 
-    def side(answer: Answer, kv_bytes: int, flops: int) -> dict[str, Any]:
+    Times are seconds, medians and quartiles over rounds; `decode` is one step.
+    """
+
+    times = {part: result.times.of(part) for part in ("prefill", "decode")}
+
+    def side(way: str, answer: str, kv_bytes: int, flops: int) -> dict[str, Any]:
         return {
-            "answer": answer.text,
-            "prefill_seconds": answer.prefill_seconds,
+            "answer": answer,
+            "prefill_seconds": times["prefill"][way]["median"],
+            "decode_seconds": times["decode"][way]["median"],
             "kv_bytes": kv_bytes,
             "flops": flops,
         }
@@ -43,9 +61,13 @@ def as_json(model: str, question: Question, media: Media, tokens: Sequence[int],
         },
         "prompt": question.prompt,
         "notes": list(media.notes),
-        "dense": side(result.dense, report.kv_bytes.dense, report.flops.dense),
+        "method": method,
+        "schedule": schedule.to_dict(),
+        "times": {"rounds": len(result.times.dense), "threads": result.times.threads, "decode_steps": STEPS, **times},
+        "versions": versions(),
+        "dense": side("dense", result.dense, report.kv_bytes.dense, report.flops.dense),
         "dropped": {
-            **side(result.dropped, report.kv_bytes.dropped, report.flops.dropped),
+            **side("dropped", result.dropped, report.kv_bytes.dropped, report.flops.dropped),
             "retained": report.retained,
             "tokens_per_layer": report.tokens_per_layer,
         },
@@ -58,6 +80,7 @@ def print_result(
     question: Question,
     media: Media,
     tokens: Sequence[int],
+    method: str,
     schedule: v2drop.Schedule,
     result: Comparison,
 ) -> None:
@@ -69,24 +92,28 @@ def print_result(
         lines.append(f"video   {question.video} ({span}, {tokens[-1]} vision tokens)")
     stages = ", ".join(f"{stage.keep:.3g} from layer {stage.layer}" for stage in schedule.stages)
     lines += [f"note    {note}" for note in media.notes]
-    lines += [f"prompt  {question.prompt}", f"keep    {stages}"]
+    chosen = "" if method == "v2drop" else f", chosen by {method}"
+    lines += [f"prompt  {question.prompt}", f"keep    {stages or 'all'}{chosen}"]
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
-    console.print(_table(result.dense, result.dropped, result.report))
+    console.print(_table(result))
+    threads = result.times.threads
+    console.print(
+        f"times: medians and quartiles of {len(result.times.dense)} rounds by turns, {threads} thread{'s' * (threads != 1)}; "
+        f"decode: one step; {UNCLEAR}: a ratio's quartiles lie more than {WIDEST:.0%} apart",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
-def _table(dense: Answer, dropped: Answer, report: v2drop.DropReport) -> Table:
-    def ratio(one: float | None, other: float | None) -> str:
-        return f"{one / other:.2f} x" if one and other else "-"
+def _table(result: Comparison) -> Table:
+    def ratio(one: float, other: float) -> str:
+        return f"{one / other:.2f} x" if other else "-"
 
-    def speed(value: float | None) -> str:
-        return "-" if value is None else f"{value:.0f}"
-
-    table = Table("", "dense", "dropped", "dropped / dense")
-    table.add_row("answer", dense.text, dropped.text, "same" if dense.text == dropped.text else "differs")
-    seconds = (dropped.prefill_seconds, dense.prefill_seconds)
-    table.add_row("prefill, ms", f"{seconds[1] * 1e3:.1f}", f"{seconds[0] * 1e3:.1f}", ratio(*seconds))
-    speeds = (dropped.decode_tokens_per_second, dense.decode_tokens_per_second)
-    table.add_row("decode, tokens/s", speed(speeds[1]), speed(speeds[0]), ratio(*speeds))
+    table, report = Table("", "dense", "dropped", "dropped / dense"), result.report
+    table.add_row("answer", result.dense, result.dropped, "same" if result.dense == result.dropped else "differs")
+    for part in ("prefill", "decode"):
+        times = result.times.of(part)
+        table.add_row(f"{part}, ms", in_ms(times["dense"]), in_ms(times["dropped"]), clear_ratio(times["ratio"]))
     vision, per_layer = sum(report.vision_tokens), report.tokens_per_layer
     table.add_row("tokens per layer", str(vision), _runs(per_layer), ratio(sum(per_layer) / len(per_layer), vision))
     table.add_row("retained", "100 %", f"{report.retained:.1%}", "")
@@ -96,6 +123,18 @@ def _table(dense: Answer, dropped: Answer, report: v2drop.DropReport) -> Table:
     kv = report.kv_bytes
     table.add_row("KV cache, bytes", f"{kv.dense:,}", f"{kv.dropped:,}", f"{kv.ratio:.2f} x")
     return table
+
+
+def in_ms(times: Mapping[str, Any]) -> str:
+    """Seconds as "12.3 (11.9-13.0)"."""
+    low, high = times["quartiles"]
+    return f"{times['median'] * 1e3:.1f} ({low * 1e3:.1f}-{high * 1e3:.1f})"
+
+
+def clear_ratio(ratio: Mapping[str, Any]) -> str:
+    """A ratio, where its quartiles lie near each other; else that they do not."""
+    low, high = ratio["quartiles"]
+    return f"{ratio['median']:.2f} x" if high - low <= WIDEST * ratio["median"] else UNCLEAR
 
 
 def _runs(values: list[float]) -> str:

@@ -53,6 +53,20 @@ def cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def is_shown(row: dict[str, Any]) -> bool:
+    """Whether a row has a line in tables: measured, or of dashes, as the method's cuts cannot reach the budget."""
+    return row["accuracy"] is not None or row.get("unreachable") is not None
+
+
+def unreached(results: dict[str, Any]) -> list[str]:
+    """Why rows are of dashes."""
+    return [
+        f"{row['model']}, {row['modality']}: {row['method']} at {row['budget']:g}: {row['unreachable']}"
+        for row in results["rows"]
+        if row.get("unreachable")
+    ]
+
+
 def legend() -> str:
     """What the columns mean."""
     from .speed import NEW_TOKENS
@@ -75,21 +89,27 @@ def print_results(console: Console, results: dict[str, Any]) -> None:
     """For people: what every method kept and knew, then what it took."""
     if not console.is_terminal:
         console.width = NARROWEST
-    measured = [cells(row) for row in results["rows"] if row["accuracy"] is not None]
+    measured = [cells(row) for row in results["rows"] if is_shown(row)]
+    longest = max((len(texts[1]) for texts in measured), default=0)
     for subject in dict.fromkeys(texts[0] for texts in measured):
         for columns in (KNOWN, TAKEN):
-            table = Table(*(COLUMNS[column] for column in columns), title=subject)
+            table = Table(title=subject)
+            for column in columns:
+                whole = COLUMNS[column] == "method"  # names are shown as a whole on however narrow a screen
+                table.add_column(COLUMNS[column], no_wrap=whole, min_width=longest if whole else None)
             for texts in measured:
                 if texts[0] == subject:
                     table.add_row(*(texts[column] for column in columns))
             console.print(table)
+    for reason in unreached(results):
+        console.print(f"-: {reason}", highlight=False, soft_wrap=True, markup=False)
     console.print(legend(), highlight=False, soft_wrap=True)
 
 
 def write_markdown(results: dict[str, Any], path: Path) -> None:
     """The same as a page of Markdown."""
     about = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    measured = [cells(row) for row in results["rows"] if row["accuracy"] is not None]
+    measured = [cells(row) for row in results["rows"] if is_shown(row)]
     lines = [
         f"# {results['command']}: {results['task']['name']}",
         "",
@@ -102,6 +122,8 @@ def write_markdown(results: dict[str, Any], path: Path) -> None:
         "",
         legend(),
     ]
+    if reasons := unreached(results):
+        lines += ["", *(f"- {reason}" for reason in reasons)]
     if left_out := problems(results):
         lines += ["", "Not as asked:", "", *(f"- {problem}" for problem in left_out)]
     path.write_text("\n".join(lines) + "\n")

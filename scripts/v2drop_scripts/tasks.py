@@ -13,6 +13,7 @@ from v2drop import Adapter, MediaError
 
 from .errors import CommandError, tell_notes
 from .media import Media, model_inputs, read_media
+from .needs import require_zoo
 from .question import DEFAULT_FPS, Question
 
 KIND = "question"  # of questions whose line names no kind
@@ -76,12 +77,10 @@ class ZooTask(Task):
     """
 
     def __init__(self, model_type: str, modality: str, count: int, seed: int, processor: Any) -> None:
+        require_zoo([modality])
         from v2drop_zoo.evaluate import LONGEST_ANSWER, fresh_questions
-        from v2drop_zoo.recipes import RECIPES
 
-        media = RECIPES[model_type].of(modality) if model_type in RECIPES else ()
-        if not media:
-            raise CommandError(f"the zoo's {model_type} takes no {modality}: pass --modality, or another model")
+        media = zoo_media(model_type, modality)
         self.name = f"zoo {modality} questions"
         self.max_new_tokens = LONGEST_ANSWER
         self._processor = processor
@@ -115,23 +114,9 @@ class FileTask(Task):
     def __init__(self, path: Path, count: int, adapter: Adapter, processor: Any, max_new_tokens: int) -> None:
         self.name, self.max_new_tokens = str(path), max_new_tokens
         self._path, self._adapter, self._processor = path, adapter, processor
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"cannot read {path}: {error}") from error
-        lines, skipped = [], []
-        for number, line in enumerate(text.splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                lines.append(Line(number, *read_line(line, path.parent)))
-            except ValueError as error:
-                skipped.append(Skipped(str(path), number, str(error)))
-        self._lines, self.skipped = lines[:count], skipped
+        lines, self.skipped = read_lines(path)
+        self._lines = lines[:count]
         self.questions = [line.asked for line in self._lines]
-        if not lines:
-            reason = f": line {skipped[0].line}: {skipped[0].reason}" if skipped else " at all"
-            raise CommandError(f"{path} holds no question that can be asked{reason}")
 
     def load(self, numbers: Sequence[int]) -> Batch:
         """Lines whose files cannot be read, or which the processor cannot take, are left out."""
@@ -156,6 +141,36 @@ class FileTask(Task):
     def _inputs(self, read: Mapping[int, Media]) -> Any:
         prompts = [self._lines[number].question.prompt for number in read]
         return model_inputs(self._processor, list(read.values()), prompts)
+
+
+def read_lines(path: Path) -> tuple[list[Line], list[Skipped]]:
+    """A file's lines that can be asked, and those that cannot. Raises CommandError where none can."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+    lines, skipped = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            lines.append(Line(number, *read_line(line, path.parent)))
+        except ValueError as error:
+            skipped.append(Skipped(str(path), number, str(error)))
+    if not lines:
+        reason = f": line {skipped[0].line}: {skipped[0].reason}" if skipped else " at all"
+        raise CommandError(f"{path} holds no question that can be asked{reason}")
+    return lines, skipped
+
+
+def zoo_media(model_type: str, modality: str) -> Any:
+    """The kinds of media of this modality that the zoo asks such a model about. Raises CommandError where there are none."""
+    from v2drop_zoo.recipes import RECIPES
+
+    media = RECIPES[model_type].of(modality) if model_type in RECIPES else ()
+    if not media:
+        raise CommandError(f"the zoo's {model_type} takes no {modality}: pass --modality, or another model")
+    return media
 
 
 def read_line(line: str, folder: Path) -> tuple[Question, Asked]:

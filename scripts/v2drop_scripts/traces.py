@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 import v2drop
-from v2drop import Adapter, DropReport, Method, Schedule, token_variation
-from v2drop.methods import make_method
+from v2drop import Adapter, DropReport, Schedule, token_variation
 
 from .answers import generate_answers
-from .checkpoints import Checkpoint
-from .entrants import DENSE
 from .errors import CommandError
+from .method_names import find_method
 from .position import kept_places, summarise
 
 
@@ -32,28 +30,11 @@ class Trace:
     position: dict[str, Any] | None
 
 
-def choose_schedules(
-    checkpoint: Checkpoint, methods: Sequence[str], num_layers: int, preset: str | None, retain: float | None
-) -> dict[str, Schedule]:
-    """Each method's schedule at one budget: at its authors' cuts where it has some, else at the model's recommended ones.
-
-    A preset is every method's schedule. Raises what `make_method`, `Schedule.preset` and `Schedule.for_budget` raise.
-    """
-    chosen = checkpoint.choose_schedule(num_layers, preset, retain)
-    budget = chosen.retained(num_layers) if retain is None else retain
-    schedules = {}
-    for name in dict.fromkeys(methods):
-        method = make_method(name)
-        own = name == DENSE or (preset is None and method.depths != Method.depths)
-        schedules[name] = method.schedule(num_layers, budget) if own else chosen
-    return schedules
-
-
 def trace(
     network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
 ) -> Trace:
     """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
-    with v2drop.attach(network, schedule, method=method) as run:
+    with v2drop.attach(network, schedule, method=find_method(method)) as run:
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
     mask = v2drop.get_adapter(network).vision_mask(network, inputs)
     if run.report is None or mask is None:

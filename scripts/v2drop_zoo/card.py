@@ -17,6 +17,7 @@ from rich.console import Console
 
 import v2drop
 from v2drop_scripts.checkpoints import RECOMMENDATION, find_checkpoint, load_model
+from v2drop_scripts.needs import require_zoo
 
 from . import CHECKPOINTS
 from .clips import RATE, write_video
@@ -132,6 +133,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
 ) -> None:
     """Write the schedule, examples and model card of a trained zoo model."""
+    require_zoo(["image", "video"])
     folder, recipe = CHECKPOINTS / name, RECIPES[name]
     model, processor = load_model(find_checkpoint(name), "cpu")
     schedule = write_recommendation(recipe, folder, LAYERS[name], model, processor)

@@ -9,6 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from v2drop.installing import pip_install
+
 from .digits import Split, draw_ink, load_split
 from .scenes import CELL, COLOURS, STEP, Digit, cell_names, draw_clutter, paint
 
@@ -77,7 +79,7 @@ def write_video(frames: np.ndarray, target: Path | IO[bytes]) -> None:
     """Write frames ``[n, height, width, 3]`` uint8 as an H.264 mp4 of `RATE` frames per second.
 
     Raises:
-        ImportError: PyAV is missing (``pip install 'v2drop[zoo]'``).
+        ImportError: PyAV is missing (extra `zoo`).
     """
     av = _pyav()
     with av.open(str(target) if isinstance(target, Path) else target, "w", format="mp4") as container:
@@ -105,5 +107,5 @@ def _pyav() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ImportError("the zoo's videos are written with PyAV: pip install 'v2drop[zoo]'") from error
+        raise ImportError("the zoo's videos are written with PyAV: " + pip_install("v2drop[zoo]")) from error
     return av

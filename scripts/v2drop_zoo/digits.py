@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from v2drop.installing import pip_install
+
 Split = Literal["train", "validation", "test"]
 
 _SPLIT_SEED = 0
@@ -23,7 +25,7 @@ def load_split(split: Split) -> dict[int, list[np.ndarray]]:
     """Scans of one split by digit value: float32 arrays ``[8, 8]`` in [0, 1], 1 is full ink.
 
     Raises:
-        ImportError: scikit-learn is missing (``pip install 'v2drop[zoo]'``).
+        ImportError: scikit-learn is missing (extra `zoo`).
         ValueError: unknown split.
     """
     if split not in _SIZES:
@@ -31,7 +33,7 @@ def load_split(split: Split) -> dict[int, list[np.ndarray]]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ImportError("the zoo's digits come with scikit-learn: pip install 'v2drop[zoo]'") from error
+        raise ImportError("the zoo's digits come with scikit-learn: " + pip_install("v2drop[zoo]")) from error
     data = load_digits()
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(data.target))
     start = 0

@@ -26,6 +26,8 @@ from v2drop_scripts.answers import generate_answers
 from v2drop_scripts.checkpoints import find_checkpoint, load_model
 from v2drop_scripts.entrants import seeded
 from v2drop_scripts.errors import CommandError, tell_mistakes
+from v2drop_scripts.needs import require_zoo
+from v2drop_scripts.schedules import Keep, choose_schedule
 
 from .clips import RATE, Clip, write_video
 from .digits import Split
@@ -147,6 +149,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Measure a zoo model on fresh questions about test-split digits."""
+    require_zoo([modality])
     checkpoint = find_checkpoint(name)
     model, processor = load_model(checkpoint, "cpu")
     media = RECIPES[model.config.model_type].of(modality)
@@ -154,7 +157,8 @@ def main(
         raise CommandError(f"{name} takes no {modality}")
     schedule = None
     if retain is not None:
-        schedule = checkpoint.choose_schedule(len(v2drop.get_adapter(model).decoder_layers(model)), None, retain)
+        depth = len(v2drop.get_adapter(model).decoder_layers(model))
+        schedule = choose_schedule("v2drop", depth, Keep(retain), checkpoint.schedule)
     result = measure(model, processor, list(fresh_questions(questions, seed, media=media)), schedule)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))

@@ -14,7 +14,7 @@ import typer
 
 import v2drop
 from v2drop_scripts.compare_models import subjects_of
-from v2drop_scripts.compare_options import write_all
+from v2drop_scripts.compare_output import write_all
 from v2drop_scripts.comparison import Settings, run_comparison
 from v2drop_scripts.errors import tell_mistakes
 from v2drop_scripts.tables import problems

@@ -73,7 +73,7 @@ def test_a_journal_of_other_settings_is_refused(docs, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         get_model("v2drop_llava_hf")(pretrained="llava", retained=0.5, journal=str(tmp_path))
     assert stop.value.code == 2
-    assert "schedule was" in capsys.readouterr().err
+    assert "schedule, stages was" in capsys.readouterr().err
 
 
 def test_a_failure_that_lmms_eval_swallows_ends_the_process(docs):

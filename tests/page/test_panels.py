@@ -8,11 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from v2drop import Schedule, VisionLayout
+from v2drop import VisionLayout
 from v2drop.layout import Medium, View
-from v2drop_scripts.checkpoints import Checkpoint
 from v2drop_scripts.panels import STEPS, make_panels
-from v2drop_scripts.traces import choose_schedules
 
 PICTURE = View(2, 2, (0, 0, 40, 20))
 
@@ -61,25 +59,6 @@ def test_a_large_picture_is_stored_smaller_than_it_is():
     assert panel.image.startswith("data:image/jpeg")
     assert len(panel.image) < 2e6
     assert panel.size == (3000, 2000)
-
-
-@pytest.mark.parametrize("retain", [None, 0.5])
-def test_all_methods_have_one_budget_and_their_own_cuts(retain):
-    recommended = Schedule([(1, 0.5), (5, 0.5), (8, 0.0)])
-    names = ["v2drop", "fastv", "random", "sparsevlm"]
-    schedules = choose_schedules(Checkpoint("model", "folder", recommended), names, 12, None, retain)
-    assert list(schedules) == names
-    for schedule in schedules.values():
-        assert schedule.retained(12) == pytest.approx(retain or recommended.retained(12))
-    cuts = {name: [stage.layer for stage in schedule.stages] for name, schedule in schedules.items()}
-    assert cuts["v2drop"] == cuts["random"] == [1, 5, 8]
-    assert cuts["fastv"] == [1]
-
-
-def test_a_preset_is_every_methods_schedule_but_dense():
-    schedules = choose_schedules(Checkpoint("model", "folder"), ["fastv", "dense"], 32, "llava-1.5-192", None)
-    assert schedules["fastv"].stages == Schedule.preset("llava-1.5-192").stages
-    assert not schedules["dense"].stages
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ from v2drop_scripts.answers import answer_lengths, is_right
 from v2drop_scripts.comparison import Settings as Compared
 from v2drop_scripts.comparison import run_comparison
 from v2drop_scripts.journal import JOURNAL
+from v2drop_scripts.schedules import Keep
 from v2drop_zoo import CHECKPOINTS
 
-SETTINGS = Settings("llava", "v2drop", None, 0.333, 0, 16)
+SETTINGS = Settings("llava", "v2drop", Keep(0.333), 0, 16)
 QUESTIONS = 40
 
 
@@ -101,7 +102,9 @@ def test_each_answer_tells_its_row_and_its_tokens(rows, answered):
         assert outcome.seconds > 0
 
 
-@pytest.mark.parametrize("settings", [replace(SETTINGS, retain=1.0), replace(SETTINGS, method="dense", retain=None)])
+@pytest.mark.parametrize(
+    "settings", [replace(SETTINGS, keep=Keep(1.0)), replace(SETTINGS, method="dense", keep=Keep())]
+)
 def test_everything_can_be_kept(settings, rows):
     outcomes = Answerer(settings, 8).answer(rows[:8])
     assert [outcome.tokens_kept for outcome in outcomes] == [144.0] * 8

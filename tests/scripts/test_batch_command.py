@@ -21,6 +21,7 @@ from v2drop_batch.answering import Answer, Answerer, Settings
 from v2drop_batch.inputs import find_input
 from v2drop_batch.proof_data import write_questions
 from v2drop_batch.proof_faults import EAGER, Run, actors_of
+from v2drop_scripts.schedules import Keep
 from v2drop_zoo import CHECKPOINTS
 
 COUNT, BLOCK = 240, 5
@@ -50,7 +51,7 @@ def options(written):
 @pytest.fixture(scope="module")
 def wanted(written):
     """What one model answers in this process, by line."""
-    answerer = Answerer(Settings("llava", "v2drop", None, 0.333, 0, 4), 25)
+    answerer = Answerer(Settings("llava", "v2drop", Keep(0.333), 0, 4), 25)
     rows = [row for block in find_input(written.file, None, 100).blocks for row in block.rows()]
     return {each.line: each.answer for each in answerer.answer(rows) if isinstance(each, Answer)}
 
@@ -110,7 +111,7 @@ def test_a_run_that_is_stopped_in_every_way_answers_each_row_once(tmp_path, opti
     os.killpg(run.process.pid, signal.SIGINT)  # Ctrl-C in a terminal: to all of the group
     code, report, said = run.finish()
     assert (code, report) == (130, {})
-    assert "run the same command again to go on" in said
+    assert said.strip() == "stopped; what was answered is kept: run the same command again to go on"
     assert answers_of(output).items() <= wanted.items()
     done = times_of(output)
     assert BLOCK * len(done) == len(answers_of(output)) + pq.read_table(output / "rejected.parquet").num_rows

@@ -81,15 +81,23 @@ def test_a_folders_pictures_and_videos_are_asked_the_prompt(tmp_path):
     assert question_of(rows[2], tmp_path).images == [tmp_path / "deep: er" / "a.JPG"]
 
 
+def test_hidden_files_and_folders_are_left_out(tmp_path):
+    for name in ("a.png", ".b.png", ".cache/c.png", "deep/.hidden/d.png", "deep/e.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    asked = find_input(tmp_path, "what ?", 9)
+    assert [row.id for row in rows_of(asked)] == ["a.png", "deep/e.png"]
+
+
 def test_the_digest_changes_with_what_is_asked(tmp_path):
     path = lines(tmp_path / "q.jsonl", {"question": "one"}, {"question": "two"})
-    before = find_input(path, None, 1).digest
-    assert find_input(path, None, 2).digest == before
-    assert find_input(lines(path, {"question": "one"}, {"question": "owt"}), None, 1).digest != before
+    before = find_input(path, None, 1).content
+    assert find_input(path, None, 2).content == before
+    assert find_input(lines(path, {"question": "one"}, {"question": "owt"}), None, 1).content != before
     tables = []
     for answer in ("left", "right"):
         pq.write_table(pa.table({"question": [answer]}), tmp_path / "q.parquet")
-        tables.append(find_input(tmp_path / "q.parquet", None, 1).digest)
+        tables.append(find_input(tmp_path / "q.parquet", None, 1).content)
     assert tables[0] != tables[1]
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
+import re
+import sys
+from hashlib import sha256
+
 import pyarrow.parquet as pq
 import pytest
 
 from v2drop_batch.answering import Answer, Rejected
-from v2drop_batch.store import ATTEMPTS, Store, Summary
+from v2drop_batch.quiet import stderr_to
+from v2drop_batch.store import ATTEMPTS, Store, Summary, check_export
 from v2drop_scripts.errors import CommandError
 
 
@@ -81,6 +89,63 @@ def test_a_run_with_other_settings_is_refused(store, settings):
     with pytest.raises(CommandError, match=r"(model|retain) was .* and is now .*; pass the same settings"):
         store.start(settings)
     store.start({"model": "llava"})
+
+
+def test_what_changed_is_told_in_words(tmp_path):
+    def settings(**files):
+        content = {
+            name: {"rows": len(text), "sha256": sha256(text.encode()).hexdigest()} for name, text in files.items()
+        }
+        return {"model": "llava", "questions": content}
+
+    store = Store(tmp_path / "out")
+    store.start(settings(a="one", b="two"))
+    for files, told in (
+        ({"a": "one", "b": "owt"}, "settings: what is in questions, b changed;"),
+        (
+            {"a": "one", "b": "three"},
+            "settings: questions, b, rows was 3 and is now 5, what is in questions, b changed;",
+        ),
+        ({"a": "one"}, "settings: questions, b is gone;"),
+        ({"a": "one", "b": "two", "c": "three"}, "settings: questions, c is new;"),
+    ):
+        with pytest.raises(CommandError) as refused:
+            store.start(settings(**files))
+        assert told in str(refused.value)
+        assert not re.search("[0-9a-f]{64}", str(refused.value))
+
+
+def test_what_is_written_on_stderr_meanwhile_goes_to_a_file(tmp_path, capfd):
+    with stderr_to(tmp_path / "ray.log") as shown:
+        os.write(2, b"from C++\n")
+        print("progress", file=shown, flush=True)
+    print("after", file=sys.stderr)
+    assert capfd.readouterr().err == "progress\nafter\n"
+    assert (tmp_path / "ray.log").read_text() == "from C++\n"
+    with stderr_to(tmp_path / "empty.log"):
+        pass
+    assert not (tmp_path / "empty.log").exists()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_answers_can_be_one_file_of_lines(store, tmp_path, ending):
+    store.write(1, [answer("c, d")])
+    store.write(0, [answer("a"), Rejected("b", "q.jsonl", 2, "no picture")])
+    file = tmp_path / f"answers{ending}"
+    store.export([0, 1], file)
+    text = file.read_text()
+    rows = (
+        list(csv.DictReader(text.splitlines())) if ending == ".csv" else [json.loads(row) for row in text.splitlines()]
+    )
+    assert [row["id"] for row in rows] == ["a", "c, d"]
+    assert list(rows[0]) == pq.read_table(store.answers).column_names
+    assert float(rows[0]["tokens_kept"]) == 4.5
+
+
+@pytest.mark.parametrize("name", ["answers.xlsx", "nowhere/answers.csv"])
+def test_a_file_of_lines_that_cannot_be_written_is_refused(tmp_path, name):
+    with pytest.raises(CommandError, match="cannot write"):
+        check_export(tmp_path / name)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

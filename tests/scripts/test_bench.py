@@ -12,11 +12,11 @@ from transformers import AutoModelForImageTextToText
 
 import v2drop
 from v2drop.methods import make_method
-from v2drop_scripts import bench as command
-from v2drop_scripts import bench_memory
+from v2drop_scripts import bench_memory, bench_plan
 from v2drop_scripts.bench_ideal import Ideal
 from v2drop_scripts.bench_measure import TimedScoring, Turn, ratios
 from v2drop_scripts.bench_memory import bytes_needed
+from v2drop_scripts.bench_plan import growth
 from v2drop_scripts.bench_prompt import PREFIX, SUFFIX, Length, Prompt
 from v2drop_scripts.bench_rounds import exponent, in_turns, spread
 from v2drop_scripts.errors import CommandError
@@ -136,7 +136,7 @@ def test_growth_is_the_power_of_all_tokens():
         }
         for batch, sequence in ((1, 400), (1, 100), (2, 100))
     ]  # fmt: skip
-    (found,) = command.growth(rows)
+    (found,) = growth(rows)
     assert (found["method"], found["batch"], found["sequences"]) == ("v2drop", 1, [100, 400])
     assert found["exponents"] == pytest.approx({**POWERS, "dense FLOPs": 1, "dropped FLOPs": 0}, abs=1e-9)
 
@@ -187,6 +187,18 @@ def test_people_get_tables(measured):
         assert len(re.findall(rf"^ +75 to 95 +1 +{name} ", printed.out, flags=re.M)) == 1
 
 
+def test_a_budget_that_one_of_all_methods_cannot_reach_leaves_it_out(measured):
+    options = ("--hidden", 112, "--layers", 12, "--rounds", 2, "--tokens", 9, "--retain", 0.2)
+    code, printed = measured(*options, "--method", "all")
+    assert code == 0, printed.err
+    assert re.search(
+        r"^ -: pyramiddrop: retained=0.2: with the first stage before layer 3 of 12", printed.out, flags=re.M
+    )
+    assert re.search(r"^ +9 +1 +sparsevlm ", printed.out, flags=re.M)
+    code, printed = measured(*options, "--method", "pyramiddrop")
+    assert (code, printed.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "quoted"),
     [
@@ -212,7 +224,7 @@ def test_people_get_tables(measured):
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_built(arguments, quoted, monkeypatch, measured):
-    monkeypatch.setattr(command, "materialise", lambda *_: pytest.fail("a model was built"))
+    monkeypatch.setattr(bench_plan, "materialise", lambda *_: pytest.fail("a model was built"))
     code, printed = measured(*arguments)
     assert code == 2
     assert printed.out == ""

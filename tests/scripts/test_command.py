@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from tiny_llava import tiny_llava
 
 import v2drop
+from v2drop.installing import pip_install
+from v2drop_scripts.compare import suitable_threads
+from v2drop_scripts.show import clear_ratio, in_ms
 from v2drop_zoo import CHECKPOINTS
 
 EXAMPLE = json.loads((CHECKPOINTS / "llava" / "v2drop.json").read_text())
@@ -52,17 +56,51 @@ def test_the_bundled_question_is_answered_right_dense_and_dropped(answered):
 
 def test_json_holds_the_documented_fields(answered):
     data, _ = answered
-    side = {"answer", "prefill_seconds", "kv_bytes", "flops"}
-    assert data.keys() == {"model", "image", "images", "video", "prompt", "notes", "dense", "dropped"}
+    side = {"answer", "prefill_seconds", "decode_seconds", "kv_bytes", "flops"}
+    asked = {"model", "image", "images", "video", "prompt", "notes", "method", "schedule"}
+    assert data.keys() == asked | {"times", "versions", "dense", "dropped"}
+    assert data["versions"]["v2drop"] == v2drop.__version__
     assert data["images"] == [{"file": data["image"], "vision_tokens": 144}]
     assert data["video"] is None
     assert data["dense"].keys() == side
     assert data["dropped"].keys() == side | {"retained", "tokens_per_layer"}
     schedule = v2drop.Schedule.from_dict(EXAMPLE["schedule"])
+    assert (data["method"], data["schedule"]) == ("v2drop", schedule.to_dict())
     assert data["dropped"]["tokens_per_layer"] == list(schedule.tokens_per_layer(12, 144))
     assert data["dropped"]["retained"] == pytest.approx(schedule.retained(12), abs=0.01)
     assert data["dropped"]["kv_bytes"] < data["dense"]["kv_bytes"]
     assert data["dropped"]["flops"] < data["dense"]["flops"]
+
+
+def test_times_are_medians_of_rounds_with_their_spread(answered):
+    """The right answer is one token and its end: a step of it alone would say nothing."""
+    data, _ = answered
+    times = data["times"]
+    assert (times["threads"], times["decode_steps"]) == (1, 8)
+    assert 3 <= times["rounds"] <= 15
+    for part in ("prefill", "decode"):
+        for found in times[part].values():
+            low, high = found["quartiles"]
+            assert 0 < low <= found["median"] <= high
+        for way in ("dense", "dropped"):
+            assert data[way][f"{part}_seconds"] == times[part][way]["median"]
+
+
+def test_a_ratio_that_its_spread_hides_is_not_shown():
+    assert clear_ratio({"median": 0.62, "quartiles": [0.58, 0.66]}) == "0.62 x"
+    assert clear_ratio({"median": 1.0, "quartiles": [0.04, 26.87]}) == "unclear"
+    assert in_ms({"median": 0.0123, "quartiles": [0.0119, 0.013]}) == "12.3 (11.9-13.0)"
+
+
+def test_a_tiny_model_runs_on_one_thread_and_leaves_torchs_number_as_it_was():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with suitable_threads(tiny_llava()) as threads:
+            assert (threads, torch.get_num_threads()) == (1, 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(usual)
 
 
 def test_the_overlay_shows_every_stage(answered):
@@ -79,7 +117,7 @@ def test_the_overlay_shows_every_stage(answered):
 def test_people_get_a_table(here):
     printed = here("run", "--retain", "0.5")
     assert re.search(r"image   .*example\.png \(144 vision tokens\)", printed)
-    for row in ("answer", "prefill, ms", "decode, tokens/s", "tokens per layer", "retained", "KV cache"):
+    for row in ("answer", "prefill, ms", "decode, ms", "tokens per layer", "retained", "KV cache"):
         assert row in printed
 
 
@@ -106,6 +144,10 @@ def test_mistakes_are_told_without_a_traceback(arguments, quoted, command):
     assert printed.out == ""
     assert "Traceback" not in printed.err
     assert re.search(quoted, printed.err), printed.err
+
+
+def test_the_version_is_printed(here):
+    assert here("--version") == f"{v2drop.__version__}\n"
 
 
 def test_a_mistake_ends_the_process_with_2():
@@ -166,5 +208,5 @@ def test_a_plain_install_says_what_the_command_lacks():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "v2drop[cli]" in done.stderr
+    assert pip_install("v2drop[cli]") in done.stderr
     assert "Traceback" not in done.stderr

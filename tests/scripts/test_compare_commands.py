@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from v2drop_scripts.checkpoints import find_checkpoint, load_model
 from v2drop_scripts.comparison import Settings, run_comparison
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL
+from v2drop_scripts.schedules import Keep, choose_schedule
 from v2drop_zoo import CHECKPOINTS
 from v2drop_zoo.evaluate import fresh_questions, measure
 
@@ -48,10 +51,10 @@ def by_key(results):
 def test_every_method_has_a_row_at_every_budget_and_dense_one(compared):
     rows = by_key(compared)
     assert set(rows) == {("dense", None), *((m, b) for m in v2drop.methods() if m != "dense" for b in BUDGETS)}
-    assert "retained=0.222" in rows["pyramiddrop", 0.222]["error"]
+    assert "retained=0.222" in rows["pyramiddrop", 0.222]["unreachable"]
     for key, row in rows.items():
         if key == ("pyramiddrop", 0.222):
-            assert row["accuracy"] is None
+            assert (row["accuracy"], row["error"]) == (None, None)
             continue
         assert row["error"] is None
         assert row["asked"] == sum(asked for _, asked in row["by_kind"].values()) == 60
@@ -86,7 +89,7 @@ def test_accuracies_are_those_of_evaluate(compared):
     model, processor = load_model(checkpoint, "cpu")
     questions = list(fresh_questions(60, 4))
     for method, budget in (("dense", None), ("v2drop", 0.222), ("random", 0.222)):
-        schedule = budget and checkpoint.choose_schedule(12, None, budget)
+        schedule = budget and choose_schedule(method, 12, Keep(budget), checkpoint.schedule)
         result = measure(model, processor, questions, schedule, method, seed=4, progress=False)
         row = by_key(compared)[method, budget]
         assert {kind: right for kind, (right, _) in row["by_kind"].items()} == dict(sorted(result.right.items()))
@@ -135,7 +138,7 @@ def test_bad_lines_are_reported_and_the_rest_goes_on(tmp_path, command):
         json.dumps({**good, "answers": "right"}),
     ]
     (tmp_path / "task.jsonl").write_text("\n".join(lines))
-    arguments = ("compare-methods", "--task", tmp_path / "task.jsonl", "--method", "best", "--method", "v2drop")
+    arguments = ("compare-methods", "--task", tmp_path / "task.jsonl", "--method", "v2drop")
     arguments = (*arguments, "--retain", "0.5", "--timed", "4", "--max-new-tokens", "3", "--out", tmp_path / "out")
     for _ in range(2):  # the second run finds all done
         code, printed = command(*arguments, "--json")
@@ -153,8 +156,7 @@ def test_bad_lines_are_reported_and_the_rest_goes_on(tmp_path, command):
             assert reason in found["reason"]
             assert found["file"].endswith("task.jsonl")
         assert "task.jsonl, line 3: no answer" in printed.err
-        assert "unknown method 'best'" in printed.err
-        assert "1 results and 7 questions" in printed.err
+        assert "0 results and 7 questions" in printed.err
         rows = by_key(results)
         assert rows["dense", None]["by_kind"] == {"place": [1, 2]}
         assert rows["v2drop", 0.5]["asked"] == 2
@@ -174,6 +176,36 @@ def test_models_are_compared_and_written_as_csv(tmp_path, command):
     assert all(float(row["total_ms"]) > 0 and row["error"] == "" for row in rows)
     assert "qwen2_vl, video" in printed.out
     assert (tmp_path / "results.md").read_text().count("| qwen2_vl, video |") == 3
+
+
+def test_a_budget_that_one_of_all_methods_cannot_reach_is_a_row_of_dashes(command, tmp_path):
+    code, printed = command("compare-methods", "--questions", 1, "--timed", 0, "--retain", "0.222", "--out", tmp_path)
+    assert code == 0, printed.err
+    assert re.search(r"│ pyramiddrop +│ 0\.222 +│ - +│ - +│", printed.out)
+    assert "-: llava, image: pyramiddrop at 0.222: retained=0.222: with the first stage before layer 3" in printed.out
+    assert "| llava, image | pyramiddrop | 0.222 | - |" in (tmp_path / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["compare-methods", "--method", "fatsv"], "unknown method 'fatsv'"),
+        (["compare-models", "--method", "fatsv"], "unknown method 'fatsv'"),
+        (["compare-methods", "--method", "pyramiddrop", "--retain", "0.222"], "pyramiddrop on llava: retained=0.222"),
+        (["compare-methods", "--retain", "0.5 0.01"], "on llava: retained=0.01"),
+        (["compare-methods", "--stages", "12:0"], "12 decoder layers"),
+        (["show", "--method", "fatsv"], "unknown method 'fatsv'"),
+        (["run", "--method", "fatsv"], "unknown method 'fatsv'"),
+        (["run", "--retain", "0.01"], "retained=0.01"),
+    ],
+)
+def test_mistakes_are_told_before_a_model_is_loaded(arguments, told, command, tmp_path):
+    """The model has a config and no weights: who loads it says that first."""
+    folder = tmp_path / "llava"
+    shutil.copytree(CHECKPOINTS / "llava", folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    code, printed = command(*arguments, "--model", folder)
+    assert (code, printed.out) == (2, "")
+    assert told in printed.err.replace(str(folder), "llava")
 
 
 def test_mistakes_end_with_2(command, tmp_path):

@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
 from v2drop_scripts.compare_models import subjects_of
-from v2drop_scripts.compare_options import Modality, budgets_of
+from v2drop_scripts.compare_output import budgets_of, telling_how_to_go_on
 from v2drop_scripts.comparison import FILE, Settings, run_comparison
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL
+from v2drop_scripts.options import Modality
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.tables import problems
 from v2drop_zoo import CHECKPOINTS
@@ -40,7 +42,7 @@ def compare(task=None, out=None, models=(("llava", FILE),), questions=2):
 def test_a_task_that_was_edited_is_another_run(task, tmp_path):
     compare(task, tmp_path / "out")
     task.write_text(task.read_text().replace('"left"', '"west"'))  # as long as before
-    with pytest.raises(CommandError, match="other settings: task was"):
+    with pytest.raises(CommandError, match="other settings: what is in task changed"):
         compare(task, tmp_path / "out")
 
 
@@ -87,7 +89,7 @@ def test_a_budget_is_a_number(text):
 
 def test_a_file_in_place_of_the_folder_is_told(task):
     with pytest.raises(CommandError, match="is a file"):
-        compare(out=task)
+        compare(task, out=task)
 
 
 def test_memory_is_left_out_where_it_cannot_be_watched(monkeypatch):
@@ -106,3 +108,29 @@ def test_first_times_are_not_counted_as_a_methods_memory():
     results = compare(models=[("llava", "image")], questions=25)
     working = {row["method"]: row["working_bytes"] for row in results["rows"]}
     assert 0 < working["v2drop"] < working["dense"] < 160e6
+
+
+@pytest.mark.parametrize(("out", "told"), [("out", "run the same command again to go on"), (None, "with --out DIR")])
+def test_ctrl_c_ends_with_a_word_on_how_to_go_on(out, told, capsys):
+    with pytest.raises(typer.Exit) as stop, telling_how_to_go_on(out and Path(out)):
+        raise KeyboardInterrupt
+    assert stop.value.exit_code == 130
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "it is no JSON"),
+        ("[]", "it has no command and no rows and no task and no versions"),
+        ('{"stages": [[3, 0.5]], "min_tokens": 0}', "it has no command"),
+        ('{"command": "x", "rows": 3, "task": {}, "versions": {}}', "that can be drawn"),
+    ],
+)
+def test_a_wrong_file_of_results_is_told(content, told, command, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    code, printed = command("show", "--comparison", path, "--out", tmp_path / "page.html")
+    assert (code, printed.out) == (2, "")
+    assert f"{path} holds no results of compare-methods or compare-models" in printed.err
+    assert told in printed.err

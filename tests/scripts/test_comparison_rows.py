@@ -107,7 +107,7 @@ def test_what_was_not_timed_for_dense_has_no_ratio_and_what_could_not_run_says_w
     _, fastv, dart = rows(Subject("tiny", "image", tiny_llava(), None, Nothing(), entrants), journal)
     assert (fastv["prefill_ratio"], fastv["decode_ratio"], fastv["p_random"]) == (None, None, None)
     assert fastv["prefill_ms"] == pytest.approx(200)
-    assert dart["error"] == "no"
+    assert dart["unreachable"] == "no"
     assert {dart[name] for name in ("schedule", *MEASURED)} == {None}
 
 

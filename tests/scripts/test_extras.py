@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+from readme_commands import HERE, command_lines
 from tiny_checkpoints import save_tiny
+
+from v2drop.installing import pip_install
 
 ROOT = Path(__file__).parent.parent.parent
 NOT_LLAVAS = ("torchvision", "decord", "qwen_vl_utils", "av", "sklearn", "scikit_learn", "matplotlib", "ray", "pyarrow")
@@ -56,7 +60,7 @@ def test_qwen2_vl_says_what_to_install(llava_install, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == (
         f"Error: {folder} is a qwen2_vl model, whose pictures and videos are read with torchvision and qwen_vl_utils and "
-        "av: pip install 'v2drop[qwen2-vl]'"
+        "av, which are missing: " + pip_install("v2drop[qwen2-vl]")
     )
 
 
@@ -65,14 +69,55 @@ def test_a_page_says_what_to_install(llava_install, tmp_path):
     for command in (("show", "--out", tmp_path / "page.html"), compare):
         done = llava_install("-m", "v2drop_scripts", *command)
         assert (done.returncode, done.stdout) == (2, "")
-        wanted = "Error: pages are drawn with matplotlib, which is missing: pip install 'v2drop[page]'"
+        wanted = "Error: pages are drawn with matplotlib, which is missing: " + pip_install("v2drop[page]")
         assert done.stderr.strip().splitlines()[-1] == wanted
 
 
 def test_bulk_inference_says_what_to_install(llava_install, tmp_path):
     done = llava_install("-m", "v2drop_scripts", "batch", "--input", tmp_path, "--output", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.strip() == "Error: bulk inference runs on Ray Data, which is missing: pip install 'v2drop[ray]'"
+    assert done.stderr.strip() == "Error: bulk inference runs on ray and pyarrow, which are missing: " + pip_install(
+        "v2drop[ray]"
+    )
+
+
+def after_make_demo():
+    """The README's lines that follow `make demo`: `make demo` installs what this install has."""
+    lines = [line for line in command_lines() if line.text.startswith("v2drop ") and not line.marked]
+    first, last = (
+        next(n for n, line in enumerate(lines) if line.text.startswith(w)) for w in ("v2drop run", "v2drop new")
+    )
+    return lines[first : last + 1]
+
+
+@pytest.mark.parametrize("line", after_make_demo(), ids=lambda line: line.text)
+def test_what_the_readme_lists_after_make_demo_works_there_or_names_its_extra(llava_install, line):
+    words = [HERE.get(line.text, {}).get(word, word) for word in shlex.split(line.text)]
+    done = llava_install("-m", "v2drop_scripts", *words[1:])
+    if line.extra is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert done.stderr.startswith("Error: "), done.stderr
+        assert done.stderr.rstrip().endswith(pip_install(f"v2drop[{line.extra}]"))
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_zoo_questions_say_what_to_install(llava_install):
+    done = llava_install("-m", "v2drop_zoo.evaluate", "llava", "--questions", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    wanted = f"Error: the zoo's questions are made with sklearn, which is missing: {pip_install('v2drop[zoo]')}"
+    assert done.stderr.strip() == wanted
+
+
+def test_comparisons_say_that_scipy_is_missing_before_they_ask(llava_install, tmp_path):
+    script = (
+        "import sys; sys.modules['scipy'] = None; sys.argv = ['v2drop', 'compare-methods', '--questions', '1'];"
+        "import v2drop_scripts; v2drop_scripts.main()"
+    )
+    done = llava_install("-c", script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip().endswith(f"scipy, which is missing: {pip_install('v2drop[cli]')}")
 
 
 def test_every_adapter_imports(llava_install):

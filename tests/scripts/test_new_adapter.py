@@ -85,7 +85,12 @@ def test_what_was_written_is_well_formed(distribution):
 
 @pytest.mark.parametrize(
     ("model_type", "doubt"),
-    [("llava_onevision", ""), ("qwen2_5_vl", ""), ("gemma3", "sliding_attention"), ("florence2", "encoder-decoder")],
+    [
+        ("vipllava", ""),
+        ("llava_onevision", "served already, by v2drop_llava_onevision:LlavaOnevisionAdapter of v2drop"),
+        ("gemma3", "sliding_attention"),
+        ("florence2", "encoder-decoder"),
+    ],
 )
 def test_other_architectures_can_be_started(tmp_path, model_type, doubt):
     result = write(tmp_path / "new", "some-model", "--model-type", model_type)
@@ -99,8 +104,12 @@ def test_other_architectures_can_be_started(tmp_path, model_type, doubt):
     ("arguments", "told"),
     [
         (["x", "--model-type", "vipllavva"], "vipllava"),
-        (["Some Model", "--model-type", "vipllava"], "name 'Some Model'"),
-        (["llava", "--model-type", "vipllava"], "is there already"),
+        (["Some Model", "--model-type", "vipllava"], "name 'Some Model' holds 'S', ' ', 'M': use small letters"),
+        (["7b", "--model-type", "vipllava"], "name '7b' begins with '7'"),
+        (["vip--llava", "--model-type", "vipllava"], "name 'vip--llava' holds '--'"),
+        (["vip-", "--model-type", "vipllava"], "name 'vip-' ends in '-'"),
+        (["llava-next", "--model-type", "vipllava"], "a package v2drop_llava_next is there already"),
+        (["vip-llava", "--model-type", "vipllava"], "is there already"),
     ],
 )
 def test_mistakes_are_told(tmp_path, arguments, told):

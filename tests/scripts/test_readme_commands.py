@@ -6,23 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from readme_commands import command_lines, run_here
+from readme_commands import HERE, command_lines, run_here
 
 ROOT = Path(__file__).parent.parent.parent
-HERE = {  # run below; what takes minutes as written, with fewer questions or smaller
-    "v2drop run": {},
-    "v2drop run --retain 0.5 --overlay kept.png": {},
-    "v2drop run --json": {},
-    "v2drop run --model qwen2_vl --example video": {},
-    "v2drop schedule --model llava --retain 0.4": {},
-    "v2drop adapters": {},
-    "v2drop compare-methods --model llava --retain 0.333 --questions 200": {"200": "3"},
-    "v2drop compare-models --method v2drop --retain 0.333 --questions 200": {"200": "3"},
-    "v2drop bench --geometry llava-1.5-7b --hidden 512": {"512": "32"},
-    "v2drop show --model llava --out page.html": {},
-    "v2drop new-adapter NAME --model-type TYPE": {"NAME": "vip-llava", "TYPE": "vipllava"},
-    "python -m v2drop_lmms_eval.zoo_task --out out/tasks --questions 20": {"20": "2"},
-}
 ELSEWHERE = {  # who runs it, and the text by which one sees that
     "make demo": (".ci/run", "make demo"),
     "make test": (".ci/run", "make lint test "),

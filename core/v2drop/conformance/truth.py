@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..adapter import Adapter
+from ..errors import MethodError
 from ..schedule import Schedule, Stage
 from .plain_scores import PLAIN_SCORES, Plain
 
@@ -26,6 +27,9 @@ class MaskingTruth:
     Attributes:
         kept: per stage layer and sample, sorted positions of vision tokens alive after it (last chunk that held media).
         closest: the smallest relative gap between two scores at a cut so far.
+
+    Raises:
+        MethodError: a method without a plain score.
     """
 
     def __init__(
@@ -38,6 +42,11 @@ class MaskingTruth:
         metric: str = "l2",
         method: str = "v2drop",
     ) -> None:
+        if method not in ("v2drop", *PLAIN_SCORES) and schedule.stages:
+            raise MethodError(
+                f"method {method!r} has no plain score to compare it with: add one to PLAIN_SCORES in "
+                "v2drop.conformance.plain_scores; see CONTRIBUTING.md on adding a method"
+            )
         self.metric, self.method = metric, method
         self.schedule, self.adapter, self.placeholders = schedule, adapter, torch.tensor(placeholders)
         self.inner = adapter.inner_model(model)
