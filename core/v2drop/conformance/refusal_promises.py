@@ -62,7 +62,7 @@ class RefusalPromises(GenerationPromises):
         """They forget old keys, whatever was dropped."""
         model, layers = self.model(), self.library.cache_utils
         cache = layers.DynamicCache()
-        cache.layers = [layers.DynamicSlidingWindowLayer(4) for _ in range(self.depth)]
+        cache.layers = [layers.DynamicSlidingWindowLayer(sliding_window=4) for _ in range(self.depth)]
         call = partial(model, **self._prompt_alone(), **cache_argument(model, cache))
         self._refused(CacheError, call, model, record_property)
 

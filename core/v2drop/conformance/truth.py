@@ -74,6 +74,9 @@ class MaskingTruth:
         batch, length = given.shape[:2]
         caches = _caches(kwargs)
         self.past = next(iter(caches.values())).get_seq_length() if caches else 0
+        for cache in caches.values():
+            if vars(cache).get("reorder_cache") is None:
+                cache.reorder_cache = _Reordering(self, cache)
         total = self.past + length
         padding = kwargs.get("attention_mask")
         self.real = torch.ones(batch, total, dtype=torch.bool) if padding is None else padding.bool()
@@ -167,6 +170,21 @@ class MaskingTruth:
             staying=staying,
         )
         return PLAIN_SCORES[self.method](plain).tolist()
+
+
+class _Reordering:
+    """A cache's `reorder_cache`: beam search takes rows, to which stock models may have shown other pictures, with their keys."""
+
+    def __init__(self, truth: MaskingTruth, cache: Any) -> None:
+        self._truth, self._cache = truth, cache
+
+    def __call__(self, samples: Tensor) -> None:
+        type(self._cache).reorder_cache(self._cache, samples)
+        gone = self._truth.gone
+        self._truth.gone = {layer: None if rows is None else rows[samples] for layer, rows in gone.items()}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Reordering:
+        return _Reordering(self._truth, copy.deepcopy(self._cache, memo))
 
 
 def _attention(module: Any, hidden: Tensor, mask: Tensor, kwargs: dict[str, Any], past: bool) -> tuple[Tensor, Tensor]:
