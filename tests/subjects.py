@@ -153,6 +153,6 @@ class Qwen25VLSubject(Subject):
 
 if os.environ.get("V2DROP_TEST_SHORT"):  # `make test-versions`
     for kind in (LlavaSubject, LlavaNextSubject, LlavaOnevisionSubject, Qwen2VLSubject, Qwen25VLSubject):
-        kind.cases = 60
+        kind.cases = 100
 
 SUBJECTS = [LlavaSubject(), LlavaNextSubject(), LlavaOnevisionSubject(), Qwen2VLSubject(), Qwen25VLSubject()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import transformers
 from fuzz.combination import LOOKAHEAD, QWEN, Combination
+from packaging.version import Version
 from transformers.cache_utils import StaticLayer
 
 
@@ -56,6 +57,13 @@ BEFORE_5_24 = (
         llava(1, mode="prompt lookup", cache="static"),
     ),
 )
+IN_5_3_TO_5_19 = (
+    Limit(
+        "from transformers 5.3 to 5.19 this model cannot split pictures",
+        lambda c: c.mode == "chunked prefill" and c.architecture in QWEN,
+        qwen(1, mode="chunked prefill"),
+    ),
+)
 IN_5_0 = (
     Limit(
         "growing caches of transformers 5.0 cannot be emptied",
@@ -97,6 +105,7 @@ IN_LATER_RELEASES = (
 )
 LIMITS = (
     IN_ALL_RELEASES
+    + (IN_5_3_TO_5_19 if Version("5.3") <= Version(transformers.__version__) < Version("5.20") else ())
     + (() if hasattr(StaticLayer, "crop") else BEFORE_5_24)
     + (IN_5_0 if transformers.__version__.startswith("5.0.") else IN_LATER_RELEASES)
 )

@@ -14,7 +14,7 @@ HEAD = """# Releases that v2drop was tested on
 
 The tests of the adapters, the core, and 100 fixed combinations of the fuzz, on each release, by `make test-versions
 VERSIONS="5.6.0 newest" TORCH="2.6.0"`, which writes this table. CI runs all of them on the oldest release, on the one that is
-pinned, and on the newest. Short runs make up 60 random cases for each architecture, and leave out what is done to a model,
+pinned, and on the newest. Short runs make up 100 random cases for each architecture, and leave out what is done to a model,
 such as torch.compile, PEFT and quantization. What is skipped, and why, stands in the tables of features
 ([newest](features-{newest}.md), [oldest](features-{oldest}.md)).
 

@@ -28,7 +28,7 @@ ELSEWHERE = (
 def run_tests(folder, versions, workers, *, short=False, feature_table=False):
     """Counts of passed, skipped and failed tests, the names of the first that failed, and the seconds it took.
 
-    `short`: 60 random cases for each architecture, the truth tests alone of the methods beside V2Drop, and not what runs on a
+    `short`: 100 random cases for each architecture, the truth tests alone of the methods beside V2Drop, and not what runs on a
     model from outside (`ELSEWHERE`), such as torch.compile and PEFT.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-loadscope-reorder"]
