@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,9 +21,9 @@ def has_media(media: Any) -> bool:
 
 def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
     """The assigned vision mask, its rows repeated as generate() repeats samples for beams. Raises VisionMaskError."""
-    fits = isinstance(mask, Tensor) and mask.ndim == 2 and mask.shape[1] == length and mask.shape[0] > 0
-    if not fits or batch % mask.shape[0]:
-        found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+    fits = isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.ndim == 2 and mask.shape[1] == length
+    if not fits or not mask.shape[0] or batch % mask.shape[0]:
+        found = f"{list(mask.shape)}, {mask.dtype}," if isinstance(mask, Tensor) else type(mask).__name__
         raise VisionMaskError(
             f"vision_mask is {found} but the call has {batch} samples of {length} tokens: assign a bool tensor "
             f"[{batch}, {length}]; see README, 'Limits'"
