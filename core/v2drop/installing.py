@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -32,9 +32,16 @@ def pip_install(requirement: str) -> str:
 
 
 def _direct_url(name: str) -> dict[str, Any]:
-    """What pip noted (PEP 610) of an install that came from no index; else nothing."""
-    try:
-        text = distribution(name).read_text("direct_url.json")
-        return json.loads(text) if text else {}
-    except (PackageNotFoundError, ValueError):
-        return {}
+    """What pip noted (PEP 610) of an install that came from no index; else nothing.
+
+    In a checkout's folder Python finds what a build left there too, of which pip noted nothing.
+    """
+    for found in distributions(name=name):
+        text = found.read_text("direct_url.json")
+        if text:
+            try:
+                noted: dict[str, Any] = json.loads(text)
+            except ValueError:
+                continue
+            return noted
+    return {}

@@ -18,6 +18,7 @@ from v2drop_batch.answering import Answer, Answerer, Settings
 from v2drop_batch.inputs import find_input
 from v2drop_lmms_eval.zoo_task import doc_to_visual
 from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_processor
+from v2drop_scripts.schedules import Keep
 from v2drop_scripts.tasks import FileTask
 from v2drop_zoo import CHECKPOINTS
 
@@ -89,7 +90,7 @@ def test_bulk_inference_answers_about_upright_pictures(tmp_path):
             encoded(turned(EXAMPLE, orientation), "JPEG", exif=exif(orientation), quality=95)
         )
     [block] = find_input(tmp_path, "where is the 2 ?", 10).blocks
-    answers = Answerer(Settings("llava", "v2drop", None, 0.5, 0, 8), 4).answer(block.rows())
+    answers = Answerer(Settings("llava", "v2drop", Keep(0.5), 0, 8), 4).answer(block.rows())
     assert [answer.answer for answer in answers if isinstance(answer, Answer)] == ["left"] * 8
     assert {answer.note for answer in answers} == {""}
 
@@ -97,7 +98,7 @@ def test_bulk_inference_answers_about_upright_pictures(tmp_path):
 def test_pictures_that_need_a_library_are_rejected_by_name_not_passed_over(tmp_path):
     (tmp_path / "photo.heic").write_bytes(bytes.fromhex("0000001c6674797068656963000000006d69663168656963") + bytes(99))
     [block] = find_input(tmp_path, "where is the 2 ?", 10).blocks
-    [row] = Answerer(Settings("llava", "v2drop", None, 0.5, 0, 8), 4).answer(block.rows())
+    [row] = Answerer(Settings("llava", "v2drop", Keep(0.5), 0, 8), 4).answer(block.rows())
     assert "pillow-heif" in row.reason
 
 
@@ -140,5 +141,5 @@ def test_the_other_commands_tell_it_too(command, animation, tmp_path):
     assert code == 0
     assert NOTE in said.err
     [block] = find_input(tmp_path / "q.jsonl", None, 10).blocks
-    [answer] = Answerer(Settings("llava", "v2drop", None, 0.5, 0, 8), 4).answer(block.rows())
+    [answer] = Answerer(Settings("llava", "v2drop", Keep(0.5), 0, 8), 4).answer(block.rows())
     assert answer.note.endswith(NOTE)

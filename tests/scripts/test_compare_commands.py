@@ -150,7 +150,7 @@ def test_bad_lines_are_reported_and_the_rest_goes_on(tmp_path, command):
             (3, "no answer"),
             (4, "text.png"),
             (5, "nowhere.png"),
-            (8, "processor"),
+            (8, "quotes <image>"),
         ):
             found = next(line for line in results["skipped"] if line["line"] == number)
             assert reason in found["reason"]

@@ -35,7 +35,11 @@ def run_tests(folder, versions, workers, *, short=False, feature_table=False):
     command += ["--numprocesses", workers, "--dist", "loadfile"]
     command += ["tests/adapters", "--feature-table"] if feature_table else TESTS
     if short:
-        command += ["-k", "not OnLlava or truth", "--ignore=tests/fuzz/test_stock_limits.py"]  # whose limits may be wider
+        command += [
+            "-k",
+            "not OnLlava or truth",
+            "--ignore=tests/fuzz/test_stock_limits.py",
+        ]  # whose limits may be wider
         command += [f"--ignore=tests/adapters/test_{name}.py" for name in ELSEWHERE]
     with tempfile.TemporaryDirectory() as scratch:
         report, started = Path(scratch, "report.xml"), time.monotonic()

@@ -96,7 +96,7 @@ class MaskingTruth:
             fresh = torch.zeros(batch, total - before.shape[1], dtype=torch.bool)
             self.gone[layer] = torch.cat([before, fresh], dim=1)
         self.previous: Tensor | None = None
-        if self.vision.any():
+        if self.vision.any() or self.past == 0:  # a new sequence
             self.kept = {}
 
     def _mask(self, number: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
