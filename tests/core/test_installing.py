@@ -63,7 +63,7 @@ def test_python_m_v2drop_is_the_command():
 
 
 def test_python_m_v2drop_says_what_is_missing(tmp_path):
-    installed(tmp_path, "v2drop")  # stands before the real one, and brings no command
+    installed(tmp_path, "v2drop", {})  # stands before the real one, and brings no command
     done = run("-m", "v2drop", site=tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "the v2drop command is not installed here: pip install 'v2drop[cli]'\n"
