@@ -31,6 +31,8 @@ def alone(inputs):
 
 
 def test_a_report_is_that_of_its_own_thread():
+    if subject.is_transformers_5_0:
+        pytest.skip("stock models of transformers 5.0 swap their modules' methods in each call")
     model, prompts = subject.model(), [subject.ending_in_text(count, seed=count) for count in (1, 2, 3)]
     wanted, together = [alone(inputs) for inputs in prompts], Barrier(3)
     with v2drop.attach(model, HALVES) as run:
@@ -155,6 +157,8 @@ def test_a_static_cache_that_is_too_small_says_how_many_positions_are_needed():
 def test_continuous_batching_refuses_pictures_by_name():
     model, inputs = copy.deepcopy(subject.model()), subject.ending_in_text(1, 2)
     stock, ids = model.generate_batch, inputs["input_ids"].tolist()
+    words = WORDS["input_ids"].tolist()
+    wanted = [each.generated_tokens for each in stock(words, **GREEDY).values()]
     with v2drop.attach(model, HALVES):
         for call in (
             lambda: model.generate(**inputs, **GREEDY, cache_implementation="paged"),
@@ -163,8 +167,8 @@ def test_continuous_batching_refuses_pictures_by_name():
         ):
             with pytest.raises(v2drop.UsageError, match=r"generate\(\) with another cache"):
                 call()
-        words = model.generate_batch(WORDS["input_ids"].tolist(), **GREEDY)
-        assert [len(each.generated_tokens) for each in words.values()] == [5]
+        found = model.generate_batch(words, **GREEDY)
+        assert [each.generated_tokens for each in found.values()] == wanted
     assert model.generate_batch == stock
 
 
