@@ -183,7 +183,8 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
     if chunk is None:
         return None
     names = chunk.arguments[layer]
-    kwargs.update(zip(names.names[1:], args[1:], strict=False))
+    if len(args) > 1:
+        kwargs.update(zip(names.names[1:], args[1:], strict=False))
     if args:
         return (chunk.before_layer(layer, module, args[0], kwargs),), kwargs
     kwargs[names.hidden_states] = chunk.before_layer(layer, module, kwargs[names.hidden_states], kwargs)
