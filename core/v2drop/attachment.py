@@ -57,7 +57,8 @@ class Attachment:
                 "with block (a deep copy of an attached model is attached too); see README, 'In Python'"
             )
         self._arguments = check_inner_model(inner, adapter.media_inputs)
-        by_class = {type(layer): adapter.layer_arguments(layer) for layer in layers}
+        one_of_each = {type(layer): layer for layer in layers}
+        by_class = {kind: adapter.layer_arguments(layer) for kind, layer in one_of_each.items()}
         self._chunks = ChunkMaker(schedule, adapter, method, [by_class[type(layer)] for layer in layers])
         self._dimensions = adapter.dimensions(model)
         self._hooks: list[RemovableHandle] = []
