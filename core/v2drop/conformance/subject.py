@@ -113,6 +113,15 @@ class Subject:
         return str(self.library.__version__).startswith("5.0.")
 
     @property
+    def stock_beams_share_pictures(self) -> bool:
+        """Whether the beams of a sample with several pictures are all handed these; up to some release they are not."""
+        model, inputs, handed = self.model(), self.batch(2), []
+        with model.register_forward_pre_hook(lambda *call: handed.append(call[-1]), with_kwargs=True):
+            model.generate(**inputs, num_beams=2, max_new_tokens=1)
+        pixels = {name: value for name, value in inputs.items() if name.startswith("pixel_values")}
+        return all(torch.equal(handed[0][name], torch.cat([value, value])) for name, value in pixels.items())
+
+    @property
     def arguments(self) -> Sequence[str]:
         """Names of the inner model's arguments."""
         return list(inspect.signature(self.adapter().inner_model(self.model()).forward).parameters)

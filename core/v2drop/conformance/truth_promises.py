@@ -11,7 +11,8 @@ from torch import Tensor
 from ..calls import cache_argument, cache_in
 from ..schedule import Schedule
 from .cases import Case, generate, random_case
-from .comparison import CLOSE, Act, equals_masking
+from .comparison import Act, equals_masking
+from .plain_scores import CLOSE
 from .subject import Subject
 
 
@@ -55,8 +56,7 @@ class TruthPromises(Subject):
 
     def test_truth_in_beam_search(self) -> None:
         """So with three beams, which trade caches with each other."""
-        # transformers 5.0 hands the beams of a sample with several pictures different pictures
-        most = 1 if self.is_transformers_5_0 else 3
+        most = 3 if self.stock_beams_share_pictures else 1
         act = partial(generate, num_beams=3, num_return_sequences=2)
         self._hold(6000, 0.1, act, left=True, most_media=most)
 
