@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2drop import MediaError
+from v2drop.installing import pip_install
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,5 +60,6 @@ def qwen_vl_utils() -> Any:
     try:
         from qwen_vl_utils import vision_process  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ImportError(f"{error}: Qwen2-VL's media are read with it: pip install 'v2drop[qwen2-vl]'") from error
+        told = f"{error}: Qwen2-VL's media are read with it: {pip_install('v2drop[qwen2-vl]')}"
+        raise ImportError(told) from error
     return vision_process

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from v2drop import MediaError
+from v2drop.installing import pip_install
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -66,7 +67,8 @@ def open_stream(path: str | Path) -> tuple[InputContainer, VideoStream]:
     try:
         import av
     except ImportError as error:
-        raise ImportError(f"{error}: videos are read with PyAV: pip install av, or 'v2drop[qwen2-vl]'") from error
+        told = f"{error}: videos are read with PyAV: pip install av, or {pip_install('v2drop[qwen2-vl]')}"
+        raise ImportError(told) from error
     if not Path(path).exists():
         raise MediaError(f"no video file {path}")
     try:

@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
 from v2drop import MediaError
+from v2drop.installing import pip_install
 from v2drop_qwen2_vl import load_image, load_video
 
 TOKEN = {"patch_size": 6, "merge_size": 2, "temporal_patch_size": 2}
@@ -109,4 +110,4 @@ def test_the_adapter_needs_none_of_the_readers():
         "except ImportError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "v2drop[qwen2-vl]" in done.stdout
+    assert pip_install("v2drop[qwen2-vl]") in done.stdout

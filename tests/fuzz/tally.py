@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from v2drop.conformance.plain_scores import CLOSE
+from v2drop.conformance.comparison import CLOSE
 
 DIMENSIONS = {
     "architecture": lambda c: c.architecture,

@@ -60,7 +60,10 @@ def lay_over(version, torch=None):
 
 def environment(folder):
     """Of a process that imports what is laid over, and this project's test modules."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, PROJECT / "tests")))}
+    ours = [
+        PROJECT / name for name in ("tests", "core", "adapters", "scripts")
+    ]  # also where another checkout is installed
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, *ours)))}
 
 
 def installed(folder):

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ..attaching import attach
 from .cases import Case
-from .plain_scores import CLOSE
 from .subject import Subject
+
+CLOSE = 1e-4  # relative: two scores at a cut that are closer may change places by rounding
 
 Act = Callable[[Any, Case], list[Tensor]]
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CLOSE = 1e-4  # relative: two scores at a cut that are closer may change places by rounding
-
 
 @dataclass(frozen=True)
 class Plain:
@@ -55,10 +53,7 @@ def from_raters(plain: Plain) -> Tensor:
 
 def unlike_pivots(plain: Plain) -> Tensor:
     size = plain.keys.norm(dim=-1)
-    largest = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))
-    pivots = largest[:8]
-    if any(1 - size[after] / size[column] < CLOSE for column, after in zip(pivots, largest[1:], strict=False)):
-        return torch.ones(len(plain.current), dtype=torch.float64)  # a tie, which rounding would decide
+    pivots = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))[:8]
     unit = plain.current / plain.current.norm(dim=-1, keepdim=True)
     scores = torch.zeros(len(unit), dtype=torch.float64)
     for column in plain.candidates:

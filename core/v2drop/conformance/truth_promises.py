@@ -11,8 +11,7 @@ from torch import Tensor
 from ..calls import cache_argument, cache_in
 from ..schedule import Schedule
 from .cases import Case, generate, random_case
-from .comparison import Act, equals_masking
-from .plain_scores import CLOSE
+from .comparison import CLOSE, Act, equals_masking
 from .subject import Subject
 
 
