@@ -15,12 +15,19 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 OTHER_VERSIONS := PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m versions --workers $(WORKERS)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+# pip install '.[page]', without -e, puts a copy in the place of the development install: edits do nothing from then on
+define KEEP_EDITABLE
+@grep -qs '"editable": true' $(VENV)/lib/python3*/site-packages/v2drop-*.dist-info/direct_url.json || { \
+	echo "v2drop in $(VENV) is a copy of the sources: installing it from this checkout again, with pip install -e"; $(INSTALL) '.[$1]'; }
+endef
+
 .PHONY: help demo test features test-oldest test-newest test-versions test-installs lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 demo: $(VENV)/.installed-demo  ## answer the bundled question, dense and with dropping
+	$(call KEEP_EDITABLE,llava)
 	$(BIN)/v2drop run
 
 test: setup  ## run the test suite, two files at a time; WORKERS=8 for more
@@ -52,6 +59,7 @@ format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 
 setup: $(VENV)/.installed-dev  ## install all that demo, tests and zoo evaluation need
+	$(call KEEP_EDITABLE,dev)
 
 browser:  ## install Debian's Chromium and its driver, in which the tests look at pages (as root, or by sudo)
 	@{ command -v chromium && command -v chromedriver; } || { $(SUDO) apt-get update && \

@@ -68,11 +68,6 @@ def attach(
             f"schedule={schedule!r}: pass a v2drop.Schedule (a published one: v2drop.Schedule.preset(name)), or a budget "
             f"as retained=...; {READ_ON}"
         )
-    schedule.check_depth(depth)
-    if schedule.stages and schedule.stages[0].layer < first:
-        raise ScheduleError(
-            f"a stage before layer {schedule.stages[0].layer}: in {type(bare).__name__} nothing may be dropped before layer "
-            f"{first}; pass a schedule that starts there; {READ_ON}"
-        )
+    schedule.check_depth(depth, first)
     check_release(bare, adapter)
     return Attachment(bare, schedule, adapter, chosen, on_report)

@@ -125,9 +125,14 @@ class Schedule:
         ratio = _solve_ratio(cuts, retained * num_layers)
         return cls([*((cut, ratio) for cut in cuts[:-1]), (cuts[-1], 0.0)])
 
-    def check_depth(self, num_layers: int) -> None:
-        """Raise ScheduleError if a stage lies past the last of `num_layers` decoder layers."""
+    def check_depth(self, num_layers: int, first_stage: int = 1) -> None:
+        """Raise ScheduleError if a stage lies past the last of `num_layers` decoder layers, or before layer `first_stage`."""
         for stage in self.stages:
+            if stage.layer < first_stage:
+                raise ScheduleError(
+                    f"stage at layer {stage.layer}: in this model nothing may be dropped before layer {first_stage}; pass a "
+                    f"schedule that starts there, or a budget; {READ_ON}"
+                )
             if stage.layer >= num_layers:
                 raise ScheduleError(
                     f"stage at layer {stage.layer}: the model has {num_layers} decoder layers, so stages go from 1 to "

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from v2drop_scripts.answers import answer_lengths, generate_tokens
-from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_depth, load_model
+from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_decoder, load_model
 from v2drop_scripts.entrants import Entrant
 from v2drop_scripts.media import Media, model_inputs, read_media
 from v2drop_scripts.question import Question
-from v2drop_scripts.schedules import Keep, choose_schedule
+from v2drop_scripts.schedules import Decoder, Keep, choose_schedule
 from v2drop_scripts.speed import attach
 
 from .blocks import Row
@@ -39,7 +39,7 @@ def check_settings(settings: Settings) -> None:
     """Refuse what no actor could do, before any is started. Raises what `find_adapter` and `choose_schedule` raise."""
     checkpoint = find_checkpoint(settings.model)
     find_adapter(checkpoint)
-    choose_schedule(settings.method, load_depth(checkpoint), settings.keep, checkpoint.schedule)
+    choose_schedule(settings.method, load_decoder(checkpoint), settings.keep, checkpoint.schedule)
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Answerer:
         self._settings, self._batch = settings, batch
         self._adapter = find_adapter(checkpoint)
         self._model, self._processor = load_model(checkpoint, device)
-        depth, method = len(self._adapter.decoder_layers(self._model)), settings.method
-        self.schedule = choose_schedule(method, depth, settings.keep, checkpoint.schedule)
+        decoder, method = Decoder.of(self._model, self._adapter), settings.method
+        self.schedule = choose_schedule(method, decoder, settings.keep, checkpoint.schedule)
         self._entrant = Entrant(method, settings.keep.retain, self.schedule)
 
     def answer(self, rows: Sequence[Row]) -> list[Answer | Rejected]:

@@ -19,6 +19,7 @@ from v2drop_scripts.journal import Journal
 from v2drop_scripts.method_names import find_method
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.results import versions
+from v2drop_scripts.schedules import Decoder
 
 from .figures import of_records, of_schedule
 from .instances import Answer, answer_of, keys_of, private_copy, result_of
@@ -65,8 +66,8 @@ class Dropping:
             model = self.model  # type: ignore[attr-defined]
             if device == "cpu":
                 model.float()
-            depth = len(v2drop.get_adapter(model).decoder_layers(model))
-            self.schedule = Choice(method, preset, retained, stages, schedule).schedule_on(checkpoint, depth)
+            decoder = Decoder.of(model, v2drop.get_adapter(model))
+            self.schedule = Choice(method, preset, retained, stages, schedule).schedule_on(checkpoint, decoder)
             self._meter = Meter(model, v2drop.attach(model, self.schedule, method=find_method(method)))
             rank, processes = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
             folder = None if journal is None else Path(journal) / f"process-{rank}"

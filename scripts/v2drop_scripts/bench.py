@@ -80,7 +80,7 @@ def bench(
     geometries = [find_geometry(name, hidden, layers) for name in dict.fromkeys(geometry or list(GEOMETRIES)[:1])]
     names = find_methods(method or ["v2drop"])
     plans = [
-        Plan(each, tokens, batch or [1], *schedules_of(names, each.layers, keep, ALL in (method or [])))
+        Plan(each, tokens, batch or [1], *schedules_of(names, each.decoder(), keep, ALL in (method or [])))
         for each in geometries
     ]
     places = list(product(find_devices(device or ["cpu"]), find_dtypes(dtype or list(DTYPES)[:1])))

@@ -18,7 +18,7 @@ from .errors import CommandError
 from .geometries import Geometry, materialise
 from .method_names import find_method
 from .options import DTYPES
-from .schedules import Keep, choose_schedule
+from .schedules import Decoder, Keep, choose_schedule
 
 ALL = "all"
 
@@ -89,7 +89,7 @@ def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def schedules_of(
-    names: Sequence[str], num_layers: int, keep: Keep, every: bool
+    names: Sequence[str], decoder: Decoder, keep: Keep, every: bool
 ) -> tuple[dict[str, Schedule], dict[str, str]]:
     """By method, its schedule, or why its cuts cannot reach the budget.
 
@@ -103,7 +103,7 @@ def schedules_of(
     unreachable: dict[str, str] = {}
     for name in names:
         try:
-            schedules[name] = choose_schedule(name, num_layers, keep, None)
+            schedules[name] = choose_schedule(name, decoder, keep, None)
         except ScheduleError as error:
             unreachable[name] = str(error)
             if not every:

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from v2drop import Adapter, Schedule, registered_adapters
+from v2drop import Adapter, Schedule, get_adapter, registered_adapters
 from v2drop.installing import pip_install
 from v2drop_zoo import CHECKPOINTS, zoo_models
 
 from .errors import CommandError
 from .needs import require
 from .processor_check import check_processor
+from .schedules import Decoder
 
 RECOMMENDATION = (
     "v2drop.json"  # beside a checkpoint's weights: its schedule, an example picture, perhaps an example video
@@ -76,9 +77,14 @@ def _recommendation(folder: Path) -> dict[str, Any]:
         raise CommandError(f"cannot read {folder / RECOMMENDATION}: {error!r}") from error
 
 
-def load_depth(checkpoint: Checkpoint) -> int:
-    """Decoder layers of the model, as its configuration tells them."""
-    return load_config(checkpoint).get_text_config().num_hidden_layers
+def load_decoder(checkpoint: Checkpoint) -> Decoder:
+    """What a schedule has to fit, of a model that is built without its weights."""
+    config = load_config(checkpoint)
+    from transformers import AutoModelForImageTextToText
+
+    with _loading(checkpoint), torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config)
+    return Decoder.of(model, get_adapter(model))
 
 
 def find_adapter(checkpoint: Checkpoint) -> Adapter:

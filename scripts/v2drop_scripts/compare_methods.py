@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from .compare_options import Budgets, Csv, Html, LongestTaskAnswer, Out, Questions, Seed, TaskFile, Timed
+from .compare_options import (
+    Against,
+    Budgets,
+    Csv,
+    Html,
+    Latex,
+    LongestTaskAnswer,
+    Out,
+    Plots,
+    Questions,
+    RandomSeeds,
+    Seed,
+    TaskFile,
+    Timed,
+)  # fmt: skip
 from .options import METHODS, AsJson, MethodsOrAll, Modality, Model, ScheduleFile, Stages
 
 
@@ -18,6 +32,8 @@ def compare_methods(
     method: MethodsOrAll = None,
     questions: Questions = 1000,
     seed: Seed = 0,
+    random_seeds: RandomSeeds = 1,
+    against: Against = None,
     timed: Timed = 20,
     modality: Annotated[Modality, typer.Option(help="What the zoo's questions are about.")] = Modality.IMAGE,
     task: TaskFile = None,
@@ -26,23 +42,26 @@ def compare_methods(
     as_json: AsJson = False,
     csv: Csv = None,
     html: Html = None,
+    latex: Latex = None,
+    plots: Plots = None,
 ) -> None:
     """Compare methods on a model: accuracy, speed, memory, and where the tokens lie that they keep.
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what methods are tested against.
     """
-    from .compare_output import budgets_or_schedule, check_files, check_page, deliver, telling_how_to_go_on
-    from .comparison import FILE, Settings, run_comparison
+    from .compare_output import Wanted, budgets_or_schedule, deliver, telling_how_to_go_on
+    from .comparison import Settings, run_comparison
+    from .tasks import FILE
 
     budgets, fixed = budgets_or_schedule(retain, stages, schedule)
-    check_files(csv)
-    check_page(html)
+    wanted = Wanted(out, csv, html, latex, plots)
+    wanted.check()
     methods = list(method or METHODS)
     models = [(model, FILE if task else modality.value)]
     settings = Settings(
         "compare-methods", models, methods, budgets, questions, seed, timed,
-        task, max_new_tokens, fixed,
+        task, max_new_tokens, fixed, against, random_seeds,
     )  # fmt: skip
     with telling_how_to_go_on(out):
-        results = run_comparison(settings, out, named=method or ())
-    deliver(results, out, as_json, csv, html)
+        found = run_comparison(settings, out, named=method or (), pictures=html is not None)
+    deliver(found, wanted, as_json)

@@ -9,7 +9,21 @@ import typer
 
 from v2drop_zoo import zoo_models
 
-from .compare_options import Budgets, Csv, Html, LongestTaskAnswer, Out, Questions, Seed, TaskFile, Timed
+from .compare_options import (
+    Against,
+    Budgets,
+    Csv,
+    Html,
+    Latex,
+    LongestTaskAnswer,
+    Out,
+    Plots,
+    Questions,
+    RandomSeeds,
+    Seed,
+    TaskFile,
+    Timed,
+)  # fmt: skip
 from .options import AsJson, Method, Modality, Models, ScheduleFile, Stages
 
 
@@ -21,6 +35,8 @@ def compare_models(
     model: Models = None,
     questions: Questions = 1000,
     seed: Seed = 0,
+    random_seeds: RandomSeeds = 1,
+    against: Against = None,
     timed: Timed = 20,
     modality: Annotated[
         Modality | None, typer.Option(help="What the zoo's questions are about; by default all that a model takes.")
@@ -31,25 +47,28 @@ def compare_models(
     as_json: AsJson = False,
     csv: Csv = None,
     html: Html = None,
+    latex: Latex = None,
+    plots: Plots = None,
 ) -> None:
     """Compare models under a method: accuracy, speed, memory, and where the tokens lie that it keeps.
 
     Dense and random always take part: the one is what shares and ratios refer to, the other what the method is tested against.
     """
-    from .compare_output import budgets_or_schedule, check_files, check_page, deliver, telling_how_to_go_on
-    from .comparison import FILE, Settings, run_comparison
+    from .compare_output import Wanted, budgets_or_schedule, deliver, telling_how_to_go_on
+    from .comparison import Settings, run_comparison
+    from .tasks import FILE
 
     budgets, fixed = budgets_or_schedule(retain, stages, schedule)
-    check_files(csv)
-    check_page(html)
+    wanted = Wanted(out, csv, html, latex, plots)
+    wanted.check()
     models = [(each, FILE) for each in model or zoo_models()] if task else subjects_of(model, modality)
     settings = Settings(
         "compare-models", models, [method], budgets, questions, seed, timed,
-        task, max_new_tokens, fixed,
+        task, max_new_tokens, fixed, against, random_seeds,
     )  # fmt: skip
     with telling_how_to_go_on(out):
-        results = run_comparison(settings, out, named=[method])
-    deliver(results, out, as_json, csv, html)
+        found = run_comparison(settings, out, named=[method], pictures=html is not None)
+    deliver(found, wanted, as_json)
 
 
 def subjects_of(models: Sequence[str] | None = None, modality: Modality | None = None) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import BUDGETS, RETAIN_HELP
+from .options import BUDGETS, RETAIN_HELP, complete_method
 
 Budgets = Annotated[
     list[str] | None,
@@ -17,6 +17,19 @@ Budgets = Annotated[
 ]
 Questions = Annotated[int, typer.Option(min=1, help="How many questions, at most.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which of the zoo's questions, and what random keeps.")]
+RandomSeeds = Annotated[
+    int,
+    typer.Option(
+        min=1, help="With how many seeds random takes part, --seed and those after it; its share is their mean."
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="A method that the others are tested against, beside random: McNemar's p for each.",
+        autocompletion=complete_method,
+    ),
+]
 Timed = Annotated[int, typer.Option(min=0, help="How many questions to time, one by one.")]
 TaskFile = Annotated[
     Path | None,
@@ -29,7 +42,13 @@ TaskFile = Annotated[
 LongestTaskAnswer = Annotated[int, typer.Option(min=1, help="Longest answer to a question of --task.")]
 Out = Annotated[
     Path | None,
-    typer.Option(help="A folder for the journal and the results. A run that was stopped goes on where it was."),
+    typer.Option(
+        help="A folder for the journal, the results, and every answer (answers.csv). A run that was stopped goes on where it was."
+    ),
 ]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write all rows to this file.")]
-Html = Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")]
+Html = Annotated[
+    Path | None, typer.Option(help="Write a page to this file: plots, tables, and where answers differ from dense.")
+]
+Latex = Annotated[Path | None, typer.Option("--latex", help="Write a table for LaTeX to this file.")]
+Plots = Annotated[Path | None, typer.Option(help="Write every plot as SVG and PDF into this folder.")]

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,42 @@ from rich.markup import escape
 
 from v2drop import Schedule
 
+from .comparison import Comparison
+from .comparison_page import save_plots, write_comparison
 from .errors import CommandError
+from .given_answers import write_answers
 from .options import BUDGETS
-from .page import write_comparison
 from .plots import require_plots
 from .schedules import check_one, read_keep
-from .tables import print_results, problems, write_csv, write_markdown
+from .table_output import print_results, write_csv, write_latex, write_markdown
+from .tables import problems
 
-NAME = "results"  # of the files in --out
+NAME, ANSWERS = "results", "answers.csv"  # of the files in --out
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The files that a comparison is to write.
+
+    Attributes:
+        out: a folder for the journal, the results and the answers.
+        csv, html, latex: files.
+        plots: a folder.
+    """
+
+    out: Path | None
+    csv: Path | None
+    html: Path | None
+    latex: Path | None
+    plots: Path | None
+
+    def check(self) -> None:
+        """Raise CommandError for a file that cannot be written, or drawn: before the run, not after it."""
+        check_files(self.csv, self.html, self.latex)
+        if self.plots is not None and self.plots.exists() and not self.plots.is_dir():
+            raise CommandError(f"{self.plots} is a file: --plots is a folder")
+        if self.html is not None or self.plots is not None:
+            require_plots()
 
 
 def budgets_or_schedule(
@@ -67,19 +96,25 @@ def check_page(path: Path | None) -> None:
         require_plots()
 
 
-def deliver(results: dict[str, Any], out: Path | None, as_json: bool, csv: Path | None, html: Path | None) -> None:
-    """Print and write results; ends the command with exit code 1 where something was left out."""
-    if out is not None:
-        write_all(results, out, NAME)
-    if csv is not None:
-        with csv.open("w", newline="") as file:
+def deliver(found: Comparison, wanted: Wanted, as_json: bool) -> None:
+    """Print and write what came out; ends the command with exit code 1 where something was left out."""
+    results = found.results
+    if wanted.out is not None:
+        write_all(results, wanted.out, NAME)
+        write_answers(found.answers, wanted.out / ANSWERS)
+    if wanted.csv is not None:
+        with wanted.csv.open("w", newline="") as file:
             write_csv(results, file)
+    if wanted.latex is not None:
+        write_latex(results, wanted.latex)
     if as_json:
         typer.echo(json.dumps(results))
     else:
         print_results(Console(), results)
-    if html is not None:
-        write_comparison(results, html)
+    if wanted.html is not None:
+        write_comparison(results, wanted.html, found.differences)
+    if wanted.plots is not None:
+        save_plots(results, wanted.plots)
     if left_out := problems(results):
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for problem in left_out:

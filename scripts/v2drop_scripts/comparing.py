@@ -18,7 +18,7 @@ from .options import BATCH
 from .peak_memory import PeakMemory
 from .position import kept_places
 from .speed import attach, time_answer
-from .tasks import Batch, Task
+from .tasks import Batch, Task, subject_title
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Subject:
     entrants: Sequence[Entrant]
 
     @property
+    def title(self) -> str:
+        return subject_title(self.name, self.modality)
+
+    @property
     def num_layers(self) -> int:
         return len(v2drop.get_adapter(self.model).decoder_layers(self.model))
 
@@ -44,20 +48,20 @@ class Harness:
         journal: of a run with the same settings.
         seed: of method random.
         timed: how many questions are timed one by one.
-        progress: shows how far it is.
+        progress: where bars are.
     """
 
     def __init__(self, journal: Journal, seed: int, timed: int, progress: Progress) -> None:
         self.journal, self.seed, self.timed, self.progress = journal, seed, timed, progress
         self._done = {_key(record) for record in journal.records}
 
-    def run(self, subject: Subject) -> None:
-        """All questions to all entrants, then the timed ones."""
+    def run(self, subject: Subject, bar: TaskID) -> None:
+        """All questions to all entrants, then the timed ones; `bar` shows how far it is."""
         ready = [entrant for entrant in subject.entrants if entrant.error is None]
+        raced = [entrant for entrant in ready if entrant.draw == 0]  # another seed of random takes no other time
         count = len(subject.task.questions)
         starts, timed, warm = range(0, count, BATCH), min(self.timed, count), False
-        title = f"{subject.name}, {subject.modality}"
-        bar = self.progress.add_task(title, total=len(ready) * (len(starts) + timed))
+        self.progress.update(bar, description=subject.title, total=len(ready) * len(starts) + len(raced) * timed)
         for start in starts:
             todo = self._missing(subject, "batch", start, ready, bar)
             if not todo:
@@ -71,13 +75,13 @@ class Harness:
                 result = self._answers(subject, batch, entrant) if batch.numbers else {"numbers": []}
                 self._write(subject, "batch", start, entrant, result, bar)
         for number in range(timed):
-            todo = self._missing(subject, "timed", number, ready, bar)
+            todo = self._missing(subject, "timed", number, raced, bar)
             if not todo:
                 continue
             batch = self._load(subject, [number])
             inputs = batch.inputs.to(subject.model.device) if batch.numbers else None
-            turn = number % len(ready)  # nobody is always the first, or behind the same one
-            order = [entrant for entrant in [*ready[turn:], *ready[:turn]] if entrant in todo]
+            turn = number % len(raced)  # nobody is always the first, or behind the same one
+            order = [entrant for entrant in [*raced[turn:], *raced[:turn]] if entrant in todo]
             if inputs is not None:
                 time_answer(subject.model, inputs, order[0], self.seed, number)  # untimed: what is new is slow
             for entrant in order:
@@ -94,6 +98,7 @@ class Harness:
         asked = [subject.task.questions[number] for number in batch.numbers]
         return {
             "numbers": list(batch.numbers),
+            "answers": [answer.strip() for answer in answers],
             "right": [is_right(answer, one.answers) for answer, one in zip(answers, asked, strict=True)],
             "retained": run.report.retained,
             "vision_tokens": sum(run.report.vision_tokens),
@@ -134,7 +139,8 @@ class Harness:
         self, subject: Subject, record: str, start: int, entrant: Entrant, result: dict[str, Any], bar: TaskID
     ) -> None:
         where = {"record": record, "model": subject.name, "modality": subject.modality, "start": start}
-        self.journal.add({**where, "method": entrant.method, "budget": entrant.budget, **result})
+        who = {"method": entrant.method, "budget": entrant.budget, "draw": entrant.draw}
+        self.journal.add({**where, **who, **result})
         self.progress.advance(bar)
 
 
@@ -146,4 +152,4 @@ def records_of(journal: Journal, subject: Subject, entrant: Entrant, record: str
 
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record.get(name) for name in ("record", "model", "modality", "start", "method", "budget"))
+    return tuple(record.get(name) for name in ("record", "model", "modality", "start", "method", "budget", "draw"))

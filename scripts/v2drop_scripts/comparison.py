@@ -14,17 +14,27 @@ from rich.console import Console
 from v2drop import Schedule, ScheduleError
 from v2drop_zoo import zoo_models
 
-from .checkpoints import RECOMMENDATION, Checkpoint, find_adapter, find_checkpoint, load_config, load_depth, load_model
+from .checkpoints import (
+    RECOMMENDATION,
+    Checkpoint,
+    find_adapter,
+    find_checkpoint,
+    load_config,
+    load_decoder,
+    load_model,
+)
 from .comparing import Harness, Subject
 from .entrants import Entrant, choose_entrants
 from .errors import CommandError
+from .given_answers import Differences, answers_of, as_rows, differences_of
 from .journal import SHA, Journal
 from .needs import MissingLibraryError, require_statistics, require_zoo
 from .progress import counting_progress
 from .results import collect, outcome, versions
-from .tasks import FileTask, Task, ZooTask, read_lines, zoo_media
+from .schedules import Decoder
+from .tasks import FileTask, Task, ZooTask, read_lines, subject_title, zoo_media
 
-FILE = "file"  # in place of a modality: a file asks what it likes
+FORMAT = 2  # of a journal's records: since the second they hold answers
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,8 @@ class Settings:
         models: pairs of a model's name and "image" or "video", or FILE where there is a task.
         task: a file of JSON lines; None: the zoo's own questions.
         schedule: of all methods, in place of budgets.
+        against: a method that takes part, and that all others are tested against; None: random alone is that.
+        random_seeds: with how many seeds random takes part, `seed` and those after it.
     """
 
     command: str
@@ -47,25 +59,49 @@ class Settings:
     task: Path | None = None
     max_new_tokens: int = 16
     schedule: Schedule | None = None
+    against: str | None = None
+    random_seeds: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with what else results depend on."""
         content = hashlib.sha256(self.task.read_bytes()).hexdigest() if self.task and self.task.is_file() else None
+        settings = {name: value for name, value in asdict(self).items() if name != "against"}  # which may change later
         return {
-            **asdict(self),
+            **settings,
             "schedule": self.schedule and self.schedule.to_dict(),
             "task": self.task and {"file": str(self.task), SHA: content},
             "versions": versions(),
+            "journal": FORMAT,
         }
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What came out of a run.
+
+    Attributes:
+        results: all figures as plain data, ready for JSON.
+        answers: one row for each question, method and budget, as `given_answers.as_rows` makes them.
+        differences: where methods differ from dense, model by model.
+    """
+
+    results: dict[str, Any]
+    answers: Sequence[dict[str, Any]]
+    differences: Sequence[Differences]
+
+
 def run_comparison(
-    settings: Settings, out: Path | None, quiet: bool = False, named: Collection[str] = ()
-) -> dict[str, Any]:
-    """Run it, or the rest of it, and return the results.
+    settings: Settings,
+    out: Path | None,
+    quiet: bool = False,
+    named: Collection[str] = (),
+    pictures: bool = False,
+) -> Comparison:
+    """Run it, or the rest of it, and return what came out.
 
     Args:
         named: methods that must reach every budget; others that cannot have rows of dashes.
+        pictures: whether differences are wanted.
 
     Raises:
         CommandError: no model can be loaded and has a task, or an `out` that holds another run's journal. What is wrong
@@ -76,23 +112,33 @@ def run_comparison(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     journal = Journal(out, settings.to_dict())
     parts, failed = [], []
+    answers: list[dict[str, Any]] = []
+    differences: list[Differences] = []
     try:
         with counting_progress(Console(stderr=True), disable=quiet) as progress:
             harness = Harness(journal, settings.seed, settings.timed, progress)
             for checkpoint, modality in checkpoints:
+                bar = progress.add_task(f"{subject_title(checkpoint.name, modality)}: starting", total=None)
                 try:
                     subject = load_subject(checkpoint, modality, settings, device)
-                    harness.run(subject)
-                    parts.append(outcome(subject, journal))
+                    harness.run(subject, bar)
                 except CommandError as error:
                     if len(checkpoints) == 1:
                         raise
                     failed.append({"model": checkpoint.name, "modality": modality, "reason": str(error)})
+                    progress.remove_task(bar)
+                    continue
+                parts.append(outcome(subject, journal, settings.against))
+                said = answers_of(subject, journal)
+                answers += as_rows(subject, said, settings.seed)
+                if pictures:
+                    differences.append(differences_of(subject, said))
     finally:
         journal.close()
     if not parts:
         raise CommandError("; ".join(f"{each['model']}: {each['reason']}" for each in failed))
-    return {**collect(settings.command, settings.seed, parts), "failed": failed}
+    results = {**collect(settings.command, settings.seed, parts, settings.against), "failed": failed}
+    return Comparison(results, answers, differences)
 
 
 def check_comparison(settings: Settings, named: Collection[str] = ()) -> None:
@@ -124,7 +170,7 @@ def _check_subject(checkpoint: Checkpoint, modality: str, settings: Settings, na
     if settings.task is None:
         _require_questions(checkpoint)
         zoo_media(load_config(checkpoint).model_type, modality)
-    entrants = _entrants(checkpoint, settings, load_depth(checkpoint))
+    entrants = _entrants(checkpoint, settings, load_decoder(checkpoint))
     for entrant in entrants:
         rivals = [other for other in entrants if other.budget == entrant.budget]
         if entrant.error and (entrant.method in named or all(other.error for other in rivals)):
@@ -137,8 +183,11 @@ def _require_questions(checkpoint: Checkpoint) -> None:
         raise CommandError(f"{checkpoint.name} has no questions of its own: pass --task FILE.jsonl")
 
 
-def _entrants(checkpoint: Checkpoint, settings: Settings, depth: int) -> list[Entrant]:
-    return choose_entrants(settings.methods, settings.budgets, depth, checkpoint.schedule, settings.schedule)
+def _entrants(checkpoint: Checkpoint, settings: Settings, decoder: Decoder) -> list[Entrant]:
+    methods = [*settings.methods, *([settings.against] if settings.against else [])]
+    return choose_entrants(
+        methods, settings.budgets, decoder, checkpoint.schedule, settings.schedule, settings.random_seeds
+    )
 
 
 def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, device: str) -> Subject:
@@ -152,5 +201,5 @@ def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, devi
         task = FileTask(settings.task, settings.questions, adapter, processor, settings.max_new_tokens)
     else:
         task = ZooTask(model.config.model_type, modality, settings.questions, settings.seed, processor)
-    entrants = _entrants(checkpoint, settings, len(adapter.decoder_layers(model)))
+    entrants = _entrants(checkpoint, settings, Decoder.of(model, adapter))
     return Subject(checkpoint.name, modality, model, processor, task, entrants)

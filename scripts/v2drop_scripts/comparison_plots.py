@@ -1,18 +1,21 @@
-"""Plots of a comparison, for one model: accuracy against budget, latency, memory, and where kept tokens lie."""
+"""Plots of a comparison, for one model: accuracy against budget, time and FLOPs, latency, memory, and where kept tokens lie."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .plots import INK, add_legend, as_figure, colour, listed, marker, new_plot, plot_style
+from .plots import INK, Plot, add_legend, colour, listed, marker, new_plot
 from .position import BINS
 from .schedules import DENSE
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Row = dict[str, Any]
 BARS = (
-    ("prefill_ms", 1.0, "Prefill", "ms"),
-    ("decode_ms", 1.0, "Decode", "ms"),
+    ("prefill_ms", 1.0, "Prefill, with quartiles", "ms"),
+    ("decode_ms", 1.0, "Decode, with quartiles", "ms"),
     ("total_ms", 1.0, "Prefill and decode together", "ms"),
     ("peak_bytes", 1e-6, "Peak memory", "MB"),
     ("working_bytes", 1e-6, "Working memory: the peak without what is held at rest", "MB"),
@@ -20,19 +23,26 @@ BARS = (
 )
 
 
-def comparison_plots(rows: Sequence[Row], name: str) -> list[str]:
-    """All that were measured, as HTML figures.
+COSTS = (
+    ("total_ms", 1.0, "time", "prefill and decode together, ms"),
+    ("flops", 1e-6, "FLOPs", "FLOPs of a prefill, millions"),
+)
+
+
+def comparison_plots(rows: Sequence[Row], name: str) -> list[Plot]:
+    """All that were measured, in the style that is set by `plot_style`.
 
     Args:
         rows: of one model, as in results; what is None was not measured.
-        name: tells the plots' ids from those of other models.
+        name: begins the plots' names, which tell them from those of other models.
     """
-    with plot_style():
-        plots = [_accuracy(rows, f"{name}-accuracy")]
-        for field, scale, title, unit in BARS:
-            plots.append(_bars(rows, field, scale, title, unit, f"{name}-{field.replace('_', '-')}"))
-        plots += [_mean_places(rows, f"{name}-place"), _histograms(rows, f"{name}-histogram")]
-    return [plot for plot in plots if plot]
+    plots = [_accuracy(rows, f"{name}-accuracy")]
+    for field, scale, title, unit in COSTS:
+        plots.append(_accuracy_at_cost(rows, field, scale, title, unit, f"{name}-accuracy-{title.lower()}"))
+    for field, scale, title, unit in BARS:
+        plots.append(_bars(rows, field, scale, title, unit, f"{name}-{field.replace('_', '-')}"))
+    plots += [_mean_places(rows, f"{name}-place"), _histograms(rows, f"{name}-histogram")]
+    return [plot for plot in plots if plot is not None]
 
 
 def _dense(rows: Sequence[Row]) -> Row | None:
@@ -49,10 +59,10 @@ def _by_method(rows: Sequence[Row], field: str) -> dict[str, list[Row]]:
     return dict(sorted(found.items(), key=lambda item: order.index(item[0])))
 
 
-def _accuracy(rows: Sequence[Row], name: str) -> str:
+def _accuracy(rows: Sequence[Row], name: str) -> Plot | None:
     methods, dense = _by_method(rows, "accuracy"), _dense(rows)
     if not methods:
-        return ""
+        return None
     figure, axes = new_plot(3.6, "share of vision tokens retained", "right answers, %")
     told = []
     if dense is not None and dense["accuracy"] is not None:
@@ -76,13 +86,30 @@ def _accuracy(rows: Sequence[Row], name: str) -> str:
         told.append(", ".join([method, *(f"{row['accuracy']:.1%} at {row['budget']:g}" for row in found)]))
     add_legend(figure, axes)
     title = "Accuracy against budget, with 95 % intervals"
-    return as_figure(figure, name, title, f"Right answers against the share retained: {listed(told)}")
+    return Plot(figure, name, title, f"Right answers against the share retained: {listed(told)}")
 
 
-def _bars(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, name: str) -> str:
+def _accuracy_at_cost(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, name: str) -> Plot | None:
+    methods, dense = _by_method([row for row in rows if row["accuracy"] is not None], field), _dense(rows)
+    if not methods:
+        return None
+    figure, axes = new_plot(3.6, unit, "right answers, %")
+    told = []
+    if dense is not None and dense["accuracy"] is not None and dense[field] is not None:
+        methods = {DENSE: [dense], **methods}
+    for method, found in methods.items():
+        across, up = [row[field] * scale for row in found], [100 * row["accuracy"] for row in found]
+        axes.plot(across, up, marker=marker(method), markersize=4.5, linewidth=1.2, label=method, color=colour(method))
+        told.append(", ".join([method, *(f"{y:.1f} % at {x:.4g}" for x, y in zip(across, up, strict=True))]))
+    add_legend(figure, axes)
+    alt = f"Right answers against {unit}, one mark a budget: {listed(told)}"
+    return Plot(figure, name, f"Accuracy against {title}, one mark a budget", alt)
+
+
+def _bars(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, name: str) -> Plot | None:
     methods, dense = _by_method([{field: None, **row} for row in rows], field), _dense(rows)
     if not methods:
-        return ""
+        return None
     figure, axes = new_plot(3.0, "budget", unit)
     budgets = sorted({row["budget"] for found in methods.values() for row in found})
     width, told = 0.84 / len(methods), []
@@ -94,19 +121,30 @@ def _bars(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, 
         places = [budgets.index(row["budget"]) + shift for row in found]
         values = [row[field] * scale for row in found]
         axes.bar(places, values, width * 0.92, color=colour(method), label=method)
+        _error_bars(axes, places, found, field)
         told.append(
             ", ".join([method, *(f"{y:.4g} at {row['budget']:g}" for y, row in zip(values, found, strict=True))])
         )
     axes.grid(False, axis="x")
     axes.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
     add_legend(figure, axes)
-    return as_figure(figure, name, title, f"{title} in {unit} by method and budget: {listed(told)}")
+    return Plot(figure, name, title, f"{title} in {unit} by method and budget: {listed(told)}")
 
 
-def _mean_places(rows: Sequence[Row], name: str) -> str:
+def _error_bars(axes: Axes, places: Sequence[float], rows: Sequence[Row], field: str) -> None:
+    """Quartiles of times, where there are any."""
+    quartiles = f"{field.removesuffix('_ms')}_quartiles"
+    measured = [(x, row[quartiles]) for x, row in zip(places, rows, strict=True) if row.get(quartiles) is not None]
+    if measured:
+        axes.vlines(
+            [x for x, _ in measured], *zip(*(ends for _, ends in measured), strict=True), color=INK, linewidth=0.8
+        )
+
+
+def _mean_places(rows: Sequence[Row], name: str) -> Plot | None:
     methods = _by_method(rows, "position")
     if not methods:
-        return ""
+        return None
     figure, axes = new_plot(3.0, "mean place of kept tokens: 0 first, 1 last")
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)
     budgets, told = sorted({row["budget"] for found in methods.values() for row in found}), []
@@ -121,14 +159,14 @@ def _mean_places(rows: Sequence[Row], name: str) -> str:
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     alt = f"Mean place of kept tokens by method and budget: {listed(told)} Without a bias 0.5."
-    return as_figure(figure, name, "Position bias (larger marks: larger budgets)", alt)
+    return Plot(figure, name, "Position bias (larger marks: larger budgets)", alt)
 
 
-def _histograms(rows: Sequence[Row], name: str) -> str:
+def _histograms(rows: Sequence[Row], name: str) -> Plot | None:
     methods = {method: found[0] for method, found in _by_method(rows, "position").items()}
     methods = {method: row for method, row in methods.items() if row["position"].get("histogram")}
     if not methods:
-        return ""
+        return None
     figure, axes = new_plot(3.0, "place in the sequence: 0 first, 1 last", "share of kept tokens, %")
     axes.axhline(100 / BINS, color=INK, linestyle="--", linewidth=1, label="no bias")
     for method, row in methods.items():
@@ -144,4 +182,4 @@ def _histograms(rows: Sequence[Row], name: str) -> str:
         for method, row in methods.items()
     ]
     alt = f"Kept tokens in tenths of the sequence, %: {listed(told)}"
-    return as_figure(figure, name, "Where kept tokens lie, at each method's smallest budget", alt)
+    return Plot(figure, name, "Where kept tokens lie, at each method's smallest budget", alt)

@@ -10,34 +10,39 @@ from v2drop import Method, Schedule
 from v2drop.methods.random import Random
 
 from .method_names import find_method
-from .schedules import DENSE, Keep, choose_schedule
+from .schedules import DENSE, Decoder, Keep, choose_schedule
 
 BASELINE = "random"  # what every method is tested against
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A method at a budget (None: dense, the stock model) and its schedule, or why its cuts cannot reach the budget."""
+    """A method at a budget (None: dense, the stock model) and its schedule, or why its cuts cannot reach the budget.
+
+    `draw` counts the seeds of random, which may take part with several.
+    """
 
     method: str
     budget: float | None
     schedule: Schedule | None
     error: str | None = None
+    draw: int = 0
 
     @property
-    def key(self) -> tuple[str, float | None]:
+    def key(self) -> tuple[str, float | None, int]:
         """What tells it from the others."""
-        return self.method, self.budget
+        return self.method, self.budget, self.draw
 
 
 def choose_entrants(
     names: Sequence[str],
     budgets: Sequence[float],
-    num_layers: int,
+    decoder: Decoder,
     recommended: Schedule | None,
     schedule: Schedule | None = None,
+    random_seeds: int = 1,
 ) -> list[Entrant]:
-    """Dense, then each method at each budget, or by one schedule for all of them; random is always there.
+    """Dense, then each method at each budget, or by one schedule for all of them; random is always there, once for each seed.
 
     Raises:
         MethodError: an unknown method.
@@ -45,14 +50,16 @@ def choose_entrants(
     """
     keeps = [(budget, Keep(retain=budget)) for budget in budgets]
     if schedule is not None:
-        keeps = [(schedule.retained(num_layers), Keep(schedule=schedule))]
+        keeps = [(schedule.retained(decoder.layers), Keep(schedule=schedule))]
     entrants = [Entrant(DENSE, None, Schedule([]))]
     for name in dict.fromkeys([*names, BASELINE]):
         if name == DENSE:
             continue
         for budget, keep in keeps:
+            draws = range(random_seeds if name == BASELINE else 1)
             try:
-                entrants.append(Entrant(name, budget, choose_schedule(name, num_layers, keep, recommended)))
+                chosen = choose_schedule(name, decoder, keep, recommended)
+                entrants += [Entrant(name, budget, chosen, draw=draw) for draw in draws]
             except v2drop.ScheduleError as error:
                 entrants.append(Entrant(name, budget, None, str(error)))
     return entrants

@@ -54,7 +54,7 @@ def evaluate(
     import torch
     from rich.console import Console
 
-    from .checkpoints import find_checkpoint, load_config
+    from .checkpoints import find_checkpoint, load_config, load_decoder
     from .compare_output import budgets_of
     from .errors import CommandError
     from .eval_choices import list_choices
@@ -72,10 +72,9 @@ def evaluate(
     choices = list_choices(
         method or ["v2drop"], preset or [], budgets_of(retain) if retain else [], stages or [], schedule or []
     )
+    decoder = load_decoder(checkpoint)
     for choice in choices:
-        choice.schedule_on(
-            checkpoint, config.get_text_config().num_hidden_layers
-        )  # refused now, not after hours of dense
+        choice.schedule_on(checkpoint, decoder)  # refused now, not after hours of dense
     out = out or Path("out/eval") / re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{tasks}")[:100]
     evaluation = Evaluation(
         LMMS_MODELS[config.model_type], model, tasks, model_args, include_path, limit, batch_size, processes,

@@ -12,7 +12,7 @@ from v2drop import Schedule
 
 from .checkpoints import Checkpoint
 from .errors import CommandError
-from .schedules import DENSE, choose_schedule, read_keep
+from .schedules import DENSE, Decoder, choose_schedule, read_keep
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Choice:
         """As options of the lmms-eval plug-in's models."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def schedule_on(self, checkpoint: Checkpoint, num_layers: int) -> Schedule:
+    def schedule_on(self, checkpoint: Checkpoint, decoder: Decoder) -> Schedule:
         """The schedule on a model. Raises what `read_keep` and `choose_schedule` raise."""
         file = None if self.schedule is None else Path(self.schedule)
         keep = read_keep(self.preset, self.retained, self.stages, file, budget="--retained")
-        return choose_schedule(self.method, num_layers, keep, checkpoint.schedule)
+        return choose_schedule(self.method, decoder, keep, checkpoint.schedule)
 
 
 def list_choices(

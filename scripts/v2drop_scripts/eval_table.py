@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .tables import markdown_line
+from .table_output import markdown_line
 
 QUOTED = {"mme": ["mme_perception_score", "mme_cognition_score"], "pope": ["pope_f1_score"]}
 FIGURES = {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from v2drop import get_adapter
 
 from .errors import CommandError
+from .schedules import Decoder
 
 HEAD_DIMS = (128, 64, 32, 16)  # of scaled models the largest that fits; the published ones have 128
 
@@ -95,6 +96,11 @@ class Geometry:
 
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(self.config(), dtype=dtype).eval()
+
+    def decoder(self) -> Decoder:
+        """What a schedule has to fit."""
+        model = self.on_meta(torch.float32)
+        return Decoder.of(model, get_adapter(model))
 
 
 _LLAMA = Geometry("llava-1.5-7b", "llava", 32, 4096, 11008, 32, 32, 32064, 1e4, ("576",))

@@ -15,6 +15,7 @@ from v2drop import DropReport, VisionLayout
 
 from .errors import CommandError
 from .media import Media
+from .pictures import frames_as_images
 
 PANEL, FRAME = 288, 144  # pixels: the sides that a picture and a video's frame are enlarged to at least
 LONGEST = 3  # times that: the longer side at most
@@ -55,8 +56,7 @@ def as_shown(
         pictures = [picture.resize(size) for picture, size in zip(media.pictures, sizes, strict=False)]
     shown = [[picture] for picture in pictures]
     if media.frames is not None:
-        pixels = media.frames.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        shown.append([Image.fromarray(frame).resize(sizes[-1]) for frame in pixels])
+        shown.append([frame.resize(sizes[-1]) for frame in frames_as_images(media.frames)])
     return shown
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from v2drop import VisionLayout
 
 from .panels import Panel
-from .traces import Trace
+from .traces import Scores, Trace
 
 
 def explorer_data(
@@ -35,6 +35,7 @@ def explorer_data(
                 "method": trace.method,
                 "stages": [stage.layer for stage in trace.schedule.stages],
                 "gone": dropped_before(layout, trace, depth),
+                "scores": None if trace.scores is None else _scores(layout, trace.scores),
             }
             for trace in traces
         ],
@@ -50,6 +51,15 @@ def dropped_before(layout: VisionLayout, trace: Trace, depth: int) -> list[int]:
             if gone[number] == depth and column not in kept:
                 gone[number] = layer
     return gone
+
+
+def _scores(layout: VisionLayout, scores: Scores) -> list[dict[str, Any]]:
+    """By rising layer, the score of each token; None of one that was gone, or could not be dropped."""
+    stages = []
+    for layer, (columns, values) in sorted(scores.items()):
+        found = dict(zip(columns.tolist(), _rounded([values.tolist()])[0], strict=True))
+        stages.append({"layer": layer, "values": [found.get(column) for column in layout.position.tolist()]})
+    return stages
 
 
 def _where(layout: VisionLayout) -> list[str]:

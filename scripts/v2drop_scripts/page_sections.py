@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from .answers import generate_answers
-from .checkpoints import Checkpoint, find_adapter, load_depth, load_network, load_processor
+from .checkpoints import Checkpoint, find_adapter, load_decoder, load_network, load_processor
+from .comparison_page import comparison_section
 from .errors import CommandError, tell_notes
 from .media import as_inputs, read_media
 from .overlay import as_shown
-from .page import comparison_section, example_section
+from .page import example_section
 from .panels import make_panels
 from .question import Question
 from .schedules import Keep, choose_schedule
@@ -48,8 +49,8 @@ def ask_example(
     max_new_tokens: int,
 ) -> str:
     """The section of a question that is asked of a model, dense and by each method."""
-    adapter, depth = find_adapter(checkpoint), load_depth(checkpoint)
-    schedules = {method: choose_schedule(method, depth, keep, checkpoint.schedule) for method in methods}
+    adapter, decoder = find_adapter(checkpoint), load_decoder(checkpoint)
+    schedules = {method: choose_schedule(method, decoder, keep, checkpoint.schedule) for method in methods}
     processor = load_processor(checkpoint)
     media = read_media(question, adapter, processor)
     tell_notes(media.notes)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,10 +12,11 @@ from torch import Tensor
 
 from v2drop import VisionLayout
 
+from .pictures import as_data_uri
+
 Shape = tuple[float, float, float, float]  # left, top, width, height, in pixels of the picture
 
 STEPS = 16  # so many steps of a longer video are shown
-SMALL = 320  # pixels: pictures up to this size are stored as they are, larger ones as JPEG
 LARGEST, LARGEST_FRAME = 1280, 512  # pixels of the longer side that are stored
 MARK = 0.04  # of the picture's longer side: the width of a token that shows none of it
 
@@ -102,7 +101,7 @@ def _panel(title: str, image: Image.Image, layout: VisionLayout, tokens: Tensor,
     beside = max([width, *(shape[0] + shape[2] for shape in shapes)])
     above = min([0.0, *(shape[1] for shape in shapes)])
     tiles = [_hull(layout.box[tokens & (layout.tile == tile) & ~layout.newline]) for tile in _tiles(layout, tokens)]
-    stored = _stored(image, LARGEST_FRAME if film else LARGEST)
+    stored = as_data_uri(image, LARGEST_FRAME if film else LARGEST)
     return Panel(
         title, stored, (width, height), (0.0, above, beside, height - above), numbers, shapes, marks, tiles
     )  # fmt: skip
@@ -116,14 +115,3 @@ def _hull(boxes: Tensor) -> Shape:
     left, top = boxes[:, :2].amin(0).tolist()
     right, bottom = boxes[:, 2:].amax(0).tolist()
     return left, top, right - left, bottom - top
-
-
-def _stored(image: Image.Image, largest: int) -> str:
-    """As a data URI; small pictures without loss."""
-    kind, options = ("png", {}) if max(image.size) <= SMALL else ("jpeg", {"quality": 85})
-    if max(image.size) > largest:
-        image = image.copy()
-        image.thumbnail((largest, largest), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.convert("RGB").save(file, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -7,7 +7,8 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .needs import require
 from .schedules import DENSE
@@ -24,12 +25,29 @@ COLOURS = {
 OTHERS = ("#c2559d", "#a0673b", "#4f9fb5", "#9a9a2a")
 MARKERS = "osD^vPX*"
 WIDTH = 4.6  # inches: what fills a column of the page at about its own size
+LETTER, HANDLE = 5.0, 34.0  # points of a legend's letters, about, and of the line and the space beside a name
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "v2drop", "font.size": 9, "axes.titlesize": 9, "text.color": INK,
+    "svg.fonttype": "none", "svg.hashsalt": "v2drop", "font.size": 9.5, "axes.titlesize": 9.5, "text.color": INK,
     "axes.edgecolor": LINE, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": LINE,
     "axes.grid": True, "axes.axisbelow": True, "grid.linewidth": 0.6, "axes.spines.top": False,
-    "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
+    "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 9.5,
 }  # fmt: skip
+ON_PAPER = {"grid.color": "#dddddd", "axes.edgecolor": "#888888", "pdf.fonttype": 42}  # text in a PDF stays text
+
+
+class Plot(NamedTuple):
+    """A plot and what goes with it.
+
+    Attributes:
+        name: tells its ids from those of a page's other plots, and its file from the others.
+        title: its caption.
+        alt: what it shows, for those who do not see it.
+    """
+
+    figure: Figure
+    name: str
+    title: str
+    alt: str
 
 
 def require_plots() -> None:
@@ -49,12 +67,12 @@ def marker(method: str) -> str:
 
 
 @contextmanager
-def plot_style() -> Iterator[None]:
-    """Inside, plots are made and turned into SVG as a page shows them. Raises what `require_plots` raises."""
+def plot_style(on_paper: bool = False) -> Iterator[None]:
+    """Inside, plots are made as a page shows them, or in the colours of paper. Raises what `require_plots` raises."""
     require_plots()
     from matplotlib import rc_context
 
-    with rc_context(STYLE):
+    with rc_context(STYLE | (ON_PAPER if on_paper else {})):
         yield
 
 
@@ -70,33 +88,36 @@ def new_plot(height: float = 3.0, across: str = "", up: str = "") -> tuple[Figur
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """Names of what was drawn, below the plot; none where nothing has a name."""
+    """Names of what was drawn, below the plot, in as many columns as fit; none where nothing has a name."""
     lines, names = axes.get_legend_handles_labels()
     if names:
-        figure.legend(lines, names, loc="outside lower center", ncols=4, columnspacing=1.2, handlelength=1.8)
+        longest = max(map(len, names))
+        fit = int(72 * WIDTH / (LETTER * longest + HANDLE))
+        columns = max(1, min(4, fit, len(names)))
+        figure.legend(lines, names, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=1.8)
 
 
-def as_figure(figure: Figure, name: str, title: str, alt: str) -> str:
-    """The plot as an HTML figure.
+def save_plot(plot: Plot, folder: Path) -> None:
+    """The plot as NAME.svg and NAME.pdf. Made within `plot_style(on_paper=True)`, without a date: the same twice."""
+    plot.figure.savefig(folder / f"{plot.name}.svg", metadata={"Date": None, "Title": plot.title})
+    plot.figure.savefig(folder / f"{plot.name}.pdf", metadata={"CreationDate": None, "Title": plot.title})
 
-    Args:
-        name: tells its ids from those of the page's other plots.
-        title: its caption.
-        alt: what it shows, for those who do not see it.
-    """
-    file = io.StringIO()
+
+def as_figure(plot: Plot) -> str:
+    """The plot as an HTML figure."""
+    name, file = plot.name, io.StringIO()
     nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    plot.figure.savefig(file, format="svg", transparent=True, metadata=nothing)
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\1{name}-", svg)
     svg = re.sub(r'(font: (?:\w+ )?[\d.]+px )[^;"]+', r"\1var(--font)", svg)
     svg = svg.replace(INK, "var(--ink)").replace(LINE, "var(--line)")
-    label = html.escape(alt, quote=True)
+    label = html.escape(plot.alt, quote=True)
     svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg ', r"<svg \1", svg, count=1)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
-    return f'<figure class="plot" id="{name}"><figcaption>{html.escape(title)}</figcaption>{svg}</figure>'
+    return f'<figure class="plot" id="{name}"><figcaption>{html.escape(plot.title)}</figcaption>{svg}</figure>'
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from statistics import mean, median
@@ -13,17 +12,20 @@ import torch
 
 import v2drop
 
+from .bench_rounds import spread
 from .comparing import Subject, records_of
 from .entrants import BASELINE, Entrant, unfairness
 from .journal import Journal
 from .position import summarise
 from .schedules import DENSE
-from .statistics import mcnemar, wilson_interval
+from .statistics import mcnemar, ratio_interval, wilson_interval
 
 Row = dict[str, Any]
+TIMED = ("prefill", "decode", "total")
 MEASURED = (
-    "retained", "asked", "right", "accuracy", "interval", "by_kind", "of_dense", "p_random", "prefill_ms", "decode_ms",
-    "total_ms", "prefill_ratio", "decode_ratio", "peak_bytes", "working_bytes", "kv_bytes", "flops", "position", "error",
+    "retained", "asked", "right", "accuracy", "seeds", "interval", "by_kind", "of_dense", "of_dense_interval", "p_random",
+    "p_against", *(f"{part}_ms" for part in TIMED), *(f"{part}_quartiles" for part in TIMED), "prefill_ratio",
+    "decode_ratio", "peak_bytes", "working_bytes", "kv_bytes", "flops", "position", "error",
 )  # fmt: skip
 
 
@@ -35,15 +37,15 @@ def versions() -> dict[str, str]:
     return {**found, "python": platform.python_version()}
 
 
-def outcome(subject: Subject, journal: Journal) -> dict[str, Any]:
-    """What came out for one subject: its rows, what was skipped, and what it ran on."""
+def outcome(subject: Subject, journal: Journal, against: str | None = None) -> dict[str, Any]:
+    """What came out for one subject: its rows, what was skipped, and what it ran on; for `against` see `rows`."""
     where = {"record": "skipped", "model": subject.name, "modality": subject.modality}
     unread = [record for record in journal.records if where.items() <= record.items()]
     return {
         "device": str(subject.model.device),
         "dtype": str(subject.model.dtype).removeprefix("torch."),
         "task": {"name": subject.task.name, "questions": len(subject.task.questions)},
-        "rows": rows(subject, journal),
+        "rows": rows(subject, journal, against),
         "skipped": [
             *(line.to_dict() for line in subject.task.skipped),
             *({name: record[name] for name in ("file", "line", "reason")} for record in unread),
@@ -51,9 +53,10 @@ def outcome(subject: Subject, journal: Journal) -> dict[str, Any]:
     }
 
 
-def collect(command: str, seed: int, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def collect(command: str, seed: int, outcomes: Sequence[dict[str, Any]], against: str | None = None) -> dict[str, Any]:
     """The results of a run as plain data, ready for JSON."""
     skipped = [line for each in outcomes for line in each["skipped"]]
+    counts = [each["task"]["questions"] for each in outcomes]
     return {
         "command": command,
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -64,19 +67,29 @@ def collect(command: str, seed: int, outcomes: Sequence[dict[str, Any]]) -> dict
         "threads": torch.get_num_threads(),
         "task": {
             "name": ", ".join(dict.fromkeys(each["task"]["name"] for each in outcomes)),
-            "questions": max(each["task"]["questions"] for each in outcomes),
+            "questions": max(counts),
+            "fewest": min(counts),
         },
+        "against": against,
         "rows": [row for each in outcomes for row in each["rows"]],
         "skipped": [line for number, line in enumerate(skipped) if line not in skipped[:number]],
     }
 
 
-def rows(subject: Subject, journal: Journal) -> list[Row]:
-    """One row for each entrant, dense first, compared with dense and with random at the same budget."""
-    measured = {entrant.key: _measure(subject, entrant, journal) for entrant in subject.entrants}
+def rows(subject: Subject, journal: Journal, against: str | None = None) -> list[Row]:
+    """One row for each method and budget, dense first, compared with dense and with random at the same budget.
+
+    Args:
+        against: a method that all others are tested against too.
+    """
+    measured = {
+        entrant.key[:2]: _measure(subject, entrant, journal) for entrant in subject.entrants if not entrant.draw
+    }
     dense = measured[DENSE, None]
     result = []
     for entrant in subject.entrants:
+        if entrant.draw:
+            continue  # a further seed of random, which its first row tells of
         row: Row = {
             "model": subject.name,
             "modality": subject.modality,
@@ -86,15 +99,14 @@ def rows(subject: Subject, journal: Journal) -> list[Row]:
             **dict.fromkeys(MEASURED),
             "unreachable": entrant.error,
         }
-        found = measured[entrant.key]
+        found = measured[entrant.key[:2]]
         if found.answers:
             row |= _accuracy(subject, entrant, found)
+            interval = ratio_interval([found.answers[number] for number in dense.answers], list(dense.answers.values()))
             row["of_dense"] = row["accuracy"] / dense.accuracy if dense.accuracy else None
-            random = measured.get((BASELINE, entrant.budget))
-            if random is not None and entrant.method not in (BASELINE, DENSE) and random.answers:
-                row["p_random"] = mcnemar(
-                    [found.answers[number] for number in random.answers], list(random.answers.values())
-                )
+            row["of_dense_interval"] = None if interval is None or entrant.method == DENSE else list(interval)
+            row["p_random"] = None if entrant.method == DENSE else _tested(entrant, found, BASELINE, measured)
+            row["p_against"] = None if against is None else _tested(entrant, found, against, measured)
         if found.times:
             row |= _speed(found.times, dense.times)
         result.append(row)
@@ -102,13 +114,22 @@ def rows(subject: Subject, journal: Journal) -> list[Row]:
 
 
 class _Measured:
-    """What the journal holds of one entrant."""
+    """What the journal holds of a method at a budget.
+
+    Attributes:
+        draws: for each seed of random, else once, whether each question was answered right.
+        answers: the share of the draws in which it was.
+    """
 
     def __init__(self, batches: Iterable[dict[str, Any]], times: Iterable[dict[str, Any]]) -> None:
         self.batches = [batch for batch in batches if batch["numbers"]]
-        self.answers: dict[int, bool] = {}
+        draws: dict[int, dict[int, bool]] = {}
         for batch in self.batches:
-            self.answers.update(zip(batch["numbers"], batch["right"], strict=True))
+            draws.setdefault(batch["draw"], {}).update(zip(batch["numbers"], batch["right"], strict=True))
+        self.draws = list(draws.values())
+        self.answers = {
+            number: mean([int(draw[number]) for draw in self.draws]) for number in (self.draws[0] if draws else ())
+        }
         self.times = {time["start"]: time for time in times if "prefill" in time}
 
     @property
@@ -117,42 +138,64 @@ class _Measured:
 
 
 def _measure(subject: Subject, entrant: Entrant, journal: Journal) -> _Measured:
-    batches, times = (records_of(journal, subject, entrant, record) for record in ("batch", "timed"))
+    same = [other for other in subject.entrants if other.key[:2] == entrant.key[:2]]
+    batches, times = (
+        [each for other in same for each in records_of(journal, subject, other, record)]
+        for record in ("batch", "timed")
+    )
     return _Measured(batches, times)
+
+
+def _tested(entrant: Entrant, found: _Measured, rival: str, measured: dict[Any, _Measured]) -> float | None:
+    """McNemar's p against a rival at the same budget, of several seeds the median; None against itself or nobody."""
+    theirs = measured.get((rival, None if rival == DENSE else entrant.budget))
+    if theirs is None or not theirs.answers or entrant.method == rival:
+        return None
+    return median(
+        mcnemar([ours[number] for number in others], list(others.values()))
+        for ours in found.draws
+        for others in theirs.draws
+    )
 
 
 def _accuracy(subject: Subject, entrant: Entrant, found: _Measured) -> Row:
     asked, right = len(found.answers), sum(found.answers.values())
-    kinds = Counter(subject.task.questions[number].kind for number in found.answers)
-    known = Counter(subject.task.questions[number].kind for number, good in found.answers.items() if good)
+    kinds: dict[str, list[float]] = {}
+    for number, share in found.answers.items():
+        kinds.setdefault(subject.task.questions[number].kind, []).append(share)
     tokens = sum(batch["vision_tokens"] for batch in found.batches)
     retained = sum(batch["retained"] * batch["vision_tokens"] for batch in found.batches) / max(1, tokens)
     held = [(batch["peak"], batch["rest"]) for batch in found.batches if batch["peak"] is not None]
+    several = len(found.draws) > 1
     return {
         "retained": retained,
         "asked": asked,
         "right": right,
         "accuracy": right / asked,
-        "interval": list(wilson_interval(right, asked)),
-        "by_kind": {kind: [known[kind], count] for kind, count in sorted(kinds.items())},
+        "seeds": [sum(draw.values()) / asked for draw in found.draws] if several else None,
+        "interval": list(wilson_interval(round(right), asked)),
+        "by_kind": {kind: [sum(shares), len(shares)] for kind, shares in sorted(kinds.items())},
         "peak_bytes": median(peak for peak, _ in held) if held else None,
         "working_bytes": median(peak - rest for peak, rest in held) if held else None,
         "position": summarise(batch["places"] for batch in found.batches),
-        "error": unfairness(entrant, retained, tokens, asked, subject.num_layers),
+        "error": unfairness(entrant, retained, tokens, asked * len(found.draws), subject.num_layers),
     }
 
 
 def _speed(times: dict[int, Row], dense: dict[int, Row]) -> Row:
-    """Medians over questions; ratios to dense are medians of each question's ratio."""
+    """Medians and quartiles over questions; ratios to dense are medians of each question's ratio."""
     both = [(time, dense[number]) for number, time in times.items() if number in dense]
 
     def ratio(name: str) -> float | None:
         return median(time[name] / theirs[name] for time, theirs in both) if both else None
 
+    row: Row = {}
+    for part in TIMED:
+        taken = [1e3 * (time["prefill"] + time["decode"] if part == "total" else time[part]) for time in times.values()]
+        row[f"{part}_ms"] = median(taken)
+        row[f"{part}_quartiles"] = spread(taken)["quartiles"] if len(taken) > 1 else None
     return {
-        "prefill_ms": 1e3 * median(time["prefill"] for time in times.values()),
-        "decode_ms": 1e3 * median(time["decode"] for time in times.values()),
-        "total_ms": 1e3 * median(time["prefill"] + time["decode"] for time in times.values()),
+        **row,
         "prefill_ratio": ratio("prefill"),
         "decode_ratio": ratio("decode"),
         "kv_bytes": mean(time["kv_bytes"] for time in times.values()),

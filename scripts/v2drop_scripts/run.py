@@ -48,7 +48,7 @@ def run(
     import torch
     from rich.console import Console
 
-    from .checkpoints import find_adapter, find_checkpoint, load_depth, load_network, load_processor
+    from .checkpoints import find_adapter, find_checkpoint, load_decoder, load_network, load_processor
     from .compare import compare
     from .media import as_inputs, read_media
     from .overlay import as_shown, check_overlay, draw_overlay
@@ -63,7 +63,7 @@ def run(
     if overlay is not None:
         check_overlay(overlay)
     adapter = find_adapter(checkpoint)
-    schedule = choose_schedule(method, load_depth(checkpoint), keep, checkpoint.schedule)
+    schedule = choose_schedule(method, load_decoder(checkpoint), keep, checkpoint.schedule)
     processor = load_processor(checkpoint)
     media = read_media(question, adapter, processor)
     inputs = as_inputs(processor, media, question.prompt)

@@ -26,15 +26,14 @@ def schedule(
     from rich.console import Console
     from rich.table import Table
 
-    from .checkpoints import find_checkpoint, load_config
+    from .checkpoints import find_checkpoint, load_config, load_decoder
     from .schedules import choose_schedule, read_keep
 
     keep = read_keep(preset, retain, stages, schedule_file)
     checkpoint = find_checkpoint(model)
-    config = load_config(checkpoint)
-    depth = config.get_text_config().num_hidden_layers
-    chosen = choose_schedule(method, depth, keep, checkpoint.schedule)
-    count = tokens if tokens is not None else getattr(config, "image_seq_length", 576)
+    decoder = load_decoder(checkpoint)
+    chosen, depth = choose_schedule(method, decoder, keep, checkpoint.schedule), decoder.layers
+    count = tokens if tokens is not None else getattr(load_config(checkpoint), "image_seq_length", 576)
     per_layer = chosen.tokens_per_layer(depth, count)
     retained = chosen.retained(depth)
     if as_json:

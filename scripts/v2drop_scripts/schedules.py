@@ -7,14 +7,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from v2drop import Method, Schedule
+from v2drop import Adapter, Method, Schedule
 
 from .errors import CommandError
 from .method_names import find_method
 
 DENSE = "dense"
 USUAL = 1 / 3  # the budget where nobody asks for one and the model recommends none
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How many decoder layers a model has, and the first of them before which tokens may be dropped."""
+
+    layers: int
+    first_stage: int = 1
+
+    @classmethod
+    def of(cls, model: Any, adapter: Adapter) -> Decoder:
+        """A model's. Its weights are not read, so it may stand on the meta device."""
+        return cls(len(adapter.decoder_layers(model)), adapter.first_stage(model))
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,7 @@ def check_one(options: Mapping[str, object]) -> None:
         raise CommandError(f"{said[0]} and {said[1]} contradict each other: pass one of the two")
 
 
-def choose_schedule(method: str | Method, num_layers: int, keep: Keep, recommended: Schedule | None) -> Schedule:
+def choose_schedule(method: str | Method, decoder: Decoder, keep: Keep, recommended: Schedule | None) -> Schedule:
     """The schedule of a method on a model.
 
     A schedule that was asked for is every method's. For a budget, methods whose authors say where to cut do so; V2Drop and
@@ -69,7 +83,7 @@ def choose_schedule(method: str | Method, num_layers: int, keep: Keep, recommend
 
     Raises:
         MethodError: an unknown method.
-        ScheduleError: a budget that the cuts cannot reach, or a schedule for a deeper model.
+        ScheduleError: a budget that the cuts cannot reach, or a schedule that does not fit the model.
     """
     chosen = find_method(method) if isinstance(method, str) else method
     if chosen.name == DENSE:
@@ -77,13 +91,13 @@ def choose_schedule(method: str | Method, num_layers: int, keep: Keep, recommend
     if keep.schedule is not None:
         schedule = keep.schedule
     elif recommended is None or chosen.depths != Method.depths:
-        usual = USUAL if recommended is None else recommended.retained(num_layers)
-        schedule = chosen.schedule(num_layers, usual if keep.retain is None else keep.retain)
+        usual = USUAL if recommended is None else recommended.retained(decoder.layers)
+        schedule = chosen.schedule(decoder.layers, usual if keep.retain is None else keep.retain, decoder.first_stage)
     elif keep.retain is not None:
-        schedule = Schedule.for_budget(num_layers, keep.retain, [stage.layer for stage in recommended.stages])
+        schedule = Schedule.for_budget(decoder.layers, keep.retain, [stage.layer for stage in recommended.stages])
     else:
         schedule = recommended
-    schedule.check_depth(num_layers)
+    schedule.check_depth(decoder.layers, decoder.first_stage)
     return schedule
 
 

@@ -36,7 +36,7 @@ def time_answer(model: Any, inputs: Any, entrant: Entrant, seed: int, question: 
 
 def attach(model: Any, entrant: Entrant, seed: int, questions: Sequence[int]) -> v2drop.Attachment:
     """Let an entrant answer a batch of these questions."""
-    return v2drop.attach(model, entrant.schedule, method=seeded(entrant.method, seed, questions))
+    return v2drop.attach(model, entrant.schedule, method=seeded(entrant.method, seed + entrant.draw, questions))
 
 
 def _answer(model: Any, inputs: Any, tokens: int) -> None:

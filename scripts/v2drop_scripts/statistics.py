@@ -1,7 +1,8 @@
-"""How sure one may be of accuracies: an interval around one, and a test of two on the same questions. Needs scipy."""
+"""How sure one may be of accuracies: intervals of one and of a ratio, and a test of two on the same questions. Needs scipy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -13,6 +14,29 @@ def wilson_interval(right: int, asked: int, confidence: float = 0.95) -> tuple[f
 
     interval = binomtest(right, asked).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def ratio_interval(
+    ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Wald's interval of the ratio of two shares on the same questions (Fagerland, Lydersen and Laake 2014).
+
+    Args:
+        ours: whether each question was answered right by one, or the share of its tries.
+        theirs: the same questions by the other, whose share is divided by.
+
+    Returns:
+        The lower and the upper end; None where one of the two answered nothing right.
+    """
+    pairs = list(zip(ours, theirs, strict=True))
+    right, reference = sum(ours), sum(theirs)
+    if not right or not reference:
+        return None
+    from scipy.stats import norm
+
+    uneven = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)
+    width = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(uneven / (right * reference))
+    return right / reference * math.exp(-width), right / reference * math.exp(width)
 
 
 def mcnemar(ours: Sequence[bool], theirs: Sequence[bool]) -> float:

@@ -1,67 +1,152 @@
-"""A comparison's results as a table on the screen, in Markdown, and as CSV."""
+"""What the tables of a comparison say, wherever they are shown: columns, texts, and the sentences below them."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from .results import MEASURED
+from .tasks import subject_title
 
-COLUMNS = (
-    "model", "method", "budget", "retained", "right", "95 % interval", "of dense", "p against random", "prefill, ms",
-    "decode, ms", "total, ms", "prefill / dense", "decode / dense", "peak, MB", "working, MB", "KV, kB", "MFLOPs", "place",
-)  # fmt: skip
-KNOWN = (1, 2, 3, 4, 5, 6, 7, 17)  # columns of the two tables on a screen
-TAKEN = (1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16)
-NARROWEST = 132  # columns of a screen that both tables fit into
-LEGEND = """retained: measured share of vision tokens, averaged over layers; each cut rounds down to whole tokens. p: exact
-McNemar test, two-sided, same questions. Times are the language model's on single questions, without its head,
-medians; decode is {decode} steps. Peak: the most memory held during a batch, median; working: without what is held at
-rest. KV and FLOPs: of one question's prefill, without what scoring takes. Place: mean of the kept tokens' places in
-the sequence of vision tokens, 0 the first and 1 the last, over the stages; without a position bias it is about 0.5."""
+Row = dict[str, Any]
+WHO, KNOWN, TAKEN = "who", "what it knew", "what it took"  # groups of columns: on a screen one table would be too wide
+LEGEND = """retained: measured share of vision tokens, averaged over layers; each cut rounds down to whole tokens. Intervals are
+95 %: Wilson's of a share, Wald's of the ratio of two on the same questions. p: exact McNemar test, two-sided, same
+questions; of several seeds of random the median, and its share is the mean. Times are the language model's on single
+questions, without its head: medians, ± half the distance between quartiles; decode is {decode} steps. Peak: the most
+memory held during a batch, median; working: without what is held at rest. KV and FLOPs: of one question's prefill,
+without what scoring takes. Place: mean of the kept tokens' places in the sequence of vision tokens, 0 the first and 1 the
+last, over the stages; without a position bias it is about 0.5."""
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """One row's texts, in the order of COLUMNS."""
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of rows: its heading, what it says of a row, and its group."""
 
-    def shown(name: str, pattern: str, scale: float = 1.0) -> str:
-        return "-" if row[name] is None else format(row[name] * scale, pattern)
+    heading: str
+    text: Callable[[Row], str]
+    group: str
 
-    interval = row["interval"] and "{:.1%} - {:.1%}".format(*row["interval"])
-    return [
-        f"{row['model']}, {row['modality']}",
-        row["method"],
-        shown("budget", ".3f"),
-        shown("retained", ".3f"),
-        shown("accuracy", ".1%"),
-        interval or "-",
-        shown("of_dense", ".1%"),
-        shown("p_random", ".2g"),
-        shown("prefill_ms", ".1f"),
-        shown("decode_ms", ".1f"),
-        shown("total_ms", ".1f"),
-        shown("prefill_ratio", ".2f"),
-        shown("decode_ratio", ".2f"),
-        shown("peak_bytes", ".0f", 1e-6),
-        shown("working_bytes", ".1f", 1e-6),
-        shown("kv_bytes", ".0f", 1e-3),
-        shown("flops", ".0f", 1e-6),
-        "-" if row["position"] is None else f"{row['position']['mean']:.3f}",
+
+@dataclass(frozen=True)
+class Table:
+    """A table as texts."""
+
+    headings: list[str]
+    rows: list[list[str]]
+
+
+def columns(results: dict[str, Any]) -> list[Column]:
+    """The columns of a comparison's rows, but for the model."""
+    against = results.get("against")
+    found = [
+        Column("method", lambda row: row["method"], WHO),
+        Column("budget", _number("budget", ".3f"), WHO),
+        Column("retained", _number("retained", ".3f"), KNOWN),
+        Column("right", _number("accuracy", ".1%"), KNOWN),
+        Column("95 % interval", _interval("interval"), KNOWN),
+        Column("of dense", _number("of_dense", ".1%"), KNOWN),
+        Column("95 % interval of it", _interval("of_dense_interval"), KNOWN),
+        Column("p against random", _number("p_random", ".2g"), KNOWN),
+        Column(f"p against {against}", _number("p_against", ".2g"), KNOWN),
+        Column("place", lambda row: "-" if row["position"] is None else f"{row['position']['mean']:.3f}", KNOWN),
+        Column("prefill, ms", _time("prefill"), TAKEN),
+        Column("decode, ms", _time("decode"), TAKEN),
+        Column("total, ms", _time("total"), TAKEN),
+        Column("prefill / dense", _number("prefill_ratio", ".2f"), TAKEN),
+        Column("decode / dense", _number("decode_ratio", ".2f"), TAKEN),
+        Column("peak, MB", _number("peak_bytes", ".0f", 1e-6), TAKEN),
+        Column("working, MB", _number("working_bytes", ".1f", 1e-6), TAKEN),
+        Column("KV, kB", _number("kv_bytes", ".0f", 1e-3), TAKEN),
+        Column("MFLOPs", _number("flops", ".0f", 1e-6), TAKEN),
     ]
+    return [column for column in found if against or column.heading != f"p against {against}"]
 
 
-def is_shown(row: dict[str, Any]) -> bool:
-    """Whether a row has a line in tables: measured, or of dashes, as the method's cuts cannot reach the budget."""
-    return row["accuracy"] is not None or row.get("unreachable") is not None
+def _number(name: str, pattern: str, scale: float = 1.0) -> Callable[[Row], str]:
+    return lambda row: "-" if row[name] is None else format(row[name] * scale, pattern)
+
+
+def _interval(name: str) -> Callable[[Row], str]:
+    return lambda row: "-" if row[name] is None else "{:.1%} - {:.1%}".format(*row[name])
+
+
+def _time(part: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        if row[f"{part}_ms"] is None:
+            return "-"
+        quartiles = row[f"{part}_quartiles"]
+        around = "" if quartiles is None else f" ± {(quartiles[1] - quartiles[0]) / 2:.1f}"
+        return f"{row[f'{part}_ms']:.1f}{around}"
+
+    return text
+
+
+def shown_rows(results: dict[str, Any]) -> list[Row]:
+    """The rows that have a line in tables: measured, or of dashes, as the method's cuts cannot reach the budget.
+
+    What results of an earlier release do not hold is None.
+    """
+    rows = [{**dict.fromkeys((*MEASURED, "unreachable")), **row} for row in results["rows"]]
+    return [row for row in rows if row["accuracy"] is not None or row["unreachable"] is not None]
+
+
+def by_model(results: dict[str, Any]) -> dict[str, list[Row]]:
+    """The rows that are shown of each model, by its title."""
+    rows = shown_rows(results)
+    return {title: [row for row in rows if title_of(row) == title] for title in dict.fromkeys(map(title_of, rows))}
+
+
+def title_of(row: Row) -> str:
+    """The model of a row, and what it was asked about."""
+    return subject_title(row["model"], row["modality"])
+
+
+def group_of(results: dict[str, Any], rows: Sequence[Row], group: str) -> Table:
+    """Rows of one model with the columns of a group, `KNOWN` or `TAKEN`."""
+    asked = [column for column in columns(results) if column.group in (WHO, group)]
+    return Table([column.heading for column in asked], [[column.text(row) for column in asked] for row in rows])
+
+
+def all_numbers(results: dict[str, Any]) -> Table:
+    """All rows with all columns."""
+    asked = columns(results)
+    rows = [[title_of(row), *(column.text(row) for column in asked)] for row in shown_rows(results)]
+    return Table(["model", *(column.heading for column in asked)], rows)
+
+
+def right_by_kind(rows: Sequence[Row]) -> Table | None:
+    """Of one model's rows, how many answers of each kind of question are right; None where there is but one kind."""
+    measured = [row for row in rows if row["by_kind"] is not None]
+    kinds = kinds_of(measured)
+    if len(kinds) < 2:
+        return None
+    budget = _number("budget", ".3f")
+    texts = [[row["method"], budget(row), *(_share(row["by_kind"].get(kind)) for kind in kinds)] for row in measured]
+    return Table(["method", "budget", *kinds], texts)
+
+
+def kinds_of(rows: Iterable[Row]) -> list[str]:
+    """The kinds of question that rows were asked, in the order of the alphabet."""
+    return sorted({kind for row in rows for kind in row["by_kind"] or ()})
+
+
+def _share(counts: tuple[float, int] | None) -> str:
+    return "-" if not counts or not counts[1] else f"{counts[0] / counts[1]:.1%}"
+
+
+def count_of_questions(results: dict[str, Any]) -> str:
+    """How many questions each model was asked."""
+    most, fewest = results["task"]["questions"], results["task"].get("fewest", results["task"]["questions"])
+    plural = "s" * (most != 1)
+    return f"{most} question{plural}" if most == fewest else f"{fewest} to {most} questions a model"
 
 
 def unreached(results: dict[str, Any]) -> list[str]:
     """Why rows are of dashes."""
     return [
-        f"{row['model']}, {row['modality']}: {row['method']} at {row['budget']:g}: {row['unreachable']}"
+        f"{title_of(row)}: {row['method']} at {row['budget']:g}: {row['unreachable']}"
         for row in results["rows"]
         if row.get("unreachable")
     ]
@@ -80,73 +165,6 @@ def problems(results: dict[str, Any]) -> list[str]:
     for row in results["rows"]:
         if row["error"]:
             who = f"{row['method']} at {row['budget']:g}" if row["budget"] is not None else row["method"]
-            found.append(f"{row['model']}, {row['modality']}: {who}: {row['error']}")
-    found += [f"{each['model']}, {each['modality']}: {each['reason']}" for each in results.get("failed", ())]
+            found.append(f"{title_of(row)}: {who}: {row['error']}")
+    found += [f"{title_of(each)}: {each['reason']}" for each in results.get("failed", ())]
     return found + [f"{line['file']}, line {line['line']}: {line['reason']}" for line in results["skipped"]]
-
-
-def print_results(console: Console, results: dict[str, Any]) -> None:
-    """For people: what every method kept and knew, then what it took."""
-    if not console.is_terminal:
-        console.width = NARROWEST
-    measured = [cells(row) for row in results["rows"] if is_shown(row)]
-    longest = max((len(texts[1]) for texts in measured), default=0)
-    for subject in dict.fromkeys(texts[0] for texts in measured):
-        for columns in (KNOWN, TAKEN):
-            table = Table(title=subject)
-            for column in columns:
-                whole = COLUMNS[column] == "method"  # names are shown as a whole on however narrow a screen
-                table.add_column(COLUMNS[column], no_wrap=whole, min_width=longest if whole else None)
-            for texts in measured:
-                if texts[0] == subject:
-                    table.add_row(*(texts[column] for column in columns))
-            console.print(table)
-    for reason in unreached(results):
-        console.print(f"-: {reason}", highlight=False, soft_wrap=True, markup=False)
-    console.print(legend(), highlight=False, soft_wrap=True)
-
-
-def write_markdown(results: dict[str, Any], path: Path) -> None:
-    """The same as a page of Markdown."""
-    about = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    measured = [cells(row) for row in results["rows"] if is_shown(row)]
-    lines = [
-        f"# {results['command']}: {results['task']['name']}",
-        "",
-        f"{results['date']}, seed {results['seed']}, up to {results['task']['questions']} questions a model; {about}; "
-        f"{results['device']}, {results['dtype']}, {results['threads']} thread{'s' * (results['threads'] != 1)}.",
-        "",
-        markdown_line(COLUMNS),
-        "|" + "---|" * len(COLUMNS),
-        *(markdown_line(row) for row in measured),
-        "",
-        legend(),
-    ]
-    if reasons := unreached(results):
-        lines += ["", *(f"- {reason}" for reason in reasons)]
-    if left_out := problems(results):
-        lines += ["", "Not as asked:", "", *(f"- {problem}" for problem in left_out)]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def write_csv(results: dict[str, Any], file: TextIO) -> None:
-    """All rows' numbers, one line each."""
-    plain = [_flat(row) for row in results["rows"]]
-    writer = csv.DictWriter(file, list(plain[0]))
-    writer.writeheader()
-    writer.writerows(plain)
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    low, high = row["interval"] or (None, None)
-    stages = row["schedule"] and " ".join(f"{layer}:{keep:.4f}" for layer, keep in row["schedule"]["stages"])
-    flat = {name: value for name, value in row.items() if not isinstance(value, (dict, list))}
-    for name in ("interval", "by_kind", "position"):
-        flat.pop(name, None)
-    place = row["position"] and row["position"]["mean"]
-    return {**flat, "schedule": stages, "interval_low": low, "interval_high": high, "position_mean": place}
-
-
-def markdown_line(texts: Sequence[str]) -> str:
-    """A line of a Markdown table."""
-    return "| " + " | ".join(texts) + " |"

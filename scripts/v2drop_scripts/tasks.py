@@ -9,21 +9,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from v2drop import Adapter, MediaError
 
 from .errors import CommandError, tell_notes
 from .media import Media, model_inputs, read_media
 from .needs import require_zoo
+from .pictures import frames_as_images, side_by_side
 from .question import DEFAULT_FPS, Question
 
 KIND = "question"  # of questions whose line names no kind
+FILE = "file"  # in place of a modality: a file asks what it likes
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question of a task: what kind it is, and the answers that are right."""
+    """One question of a task: what kind it is, its words, what it is about, and the answers that are right.
+
+    `media` names the picture or video: a file as the task's line names it, or which of the zoo's it is.
+    """
 
     kind: str
+    text: str
+    media: str
     answers: Sequence[str]
 
 
@@ -53,7 +62,7 @@ class Task(ABC):
     """Questions with right answers.
 
     Attributes:
-        name: the zoo model's modality, or the file.
+        name: what it asks about, or the file's name without its folder and ending.
         questions: all that can be asked as far as is known before their pictures are read.
         skipped: lines that cannot be asked.
         max_new_tokens: the longest answer.
@@ -67,6 +76,10 @@ class Task(ABC):
     @abstractmethod
     def load(self, numbers: Sequence[int]) -> Batch:
         """Read the pictures or videos of the questions of these numbers, once, and make model inputs of them."""
+
+    @abstractmethod
+    def picture(self, number: int) -> Image.Image:
+        """What a question is about, for people: its picture or pictures, or some frames of its video."""
 
 
 class ZooTask(Task):
@@ -85,12 +98,21 @@ class ZooTask(Task):
         self.max_new_tokens = LONGEST_ANSWER
         self._processor = processor
         self._shown = list(fresh_questions(count, seed, media=media))
-        self.questions = [Asked(question.kind, [question.answer]) for _, question in self._shown]
+        self.questions = [
+            Asked(question.kind, question.text, f"{modality} {number} of seed {seed}", [question.answer])
+            for number, (_, question) in enumerate(self._shown)
+        ]
 
     def load(self, numbers: Sequence[int]) -> Batch:
         from v2drop_zoo.evaluate import batch_inputs
 
         return Batch(numbers, batch_inputs(self._processor, [self._shown[number] for number in numbers]))
+
+    def picture(self, number: int) -> Image.Image:
+        from v2drop_zoo.media import as_shown
+
+        pixels = as_shown(self._shown[number][0])
+        return side_by_side([Image.fromarray(frame) for frame in (pixels if pixels.ndim == 4 else [pixels])])
 
 
 @dataclass(frozen=True)
@@ -112,7 +134,7 @@ class FileTask(Task):
     """
 
     def __init__(self, path: Path, count: int, adapter: Adapter, processor: Any, max_new_tokens: int) -> None:
-        self.name, self.max_new_tokens = str(path), max_new_tokens
+        self.name, self.max_new_tokens = path.stem, max_new_tokens
         self._path, self._adapter, self._processor = path, adapter, processor
         lines, self.skipped = read_lines(path)
         self._lines = lines[:count]
@@ -138,6 +160,11 @@ class FileTask(Task):
         bad = [line for batch in alone.values() for line in batch.skipped]
         return Batch(fine, self._inputs({number: read[number] for number in fine}) if fine else None, bad)
 
+    def picture(self, number: int) -> Image.Image:
+        media = read_media(self._lines[number].question, self._adapter, self._processor)
+        frames = [] if media.frames is None else frames_as_images(media.frames)
+        return side_by_side([*media.pictures, *frames])
+
     def _inputs(self, read: Mapping[int, Media]) -> Any:
         prompts = [self._lines[number].question.prompt for number in read]
         return model_inputs(self._processor, list(read.values()), prompts)
@@ -161,6 +188,11 @@ def read_lines(path: Path) -> tuple[list[Line], list[Skipped]]:
         reason = f": line {skipped[0].line}: {skipped[0].reason}" if skipped else " at all"
         raise CommandError(f"{path} holds no question that can be asked{reason}")
     return lines, skipped
+
+
+def subject_title(model: str, modality: str) -> str:
+    """A model, and what the zoo asks it about."""
+    return model if modality == FILE else f"{model}, {modality}"
 
 
 def zoo_media(model_type: str, modality: str) -> Any:
@@ -189,7 +221,7 @@ def read_line(line: str, folder: Path) -> tuple[Question, Asked]:
         raise ValueError(f"fps is {fps!r}: a number above 0")
     images = [folder / image] if image else []
     question = Question(images, folder / video if video else None, float(fps), data["question"])
-    return question, Asked(str(data.get("kind", KIND)), answers)
+    return question, Asked(str(data.get("kind", KIND)), data["question"], str(image or video), answers)
 
 
 def read_object(line: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .plots import INK, add_legend, as_figure, colour, listed, marker, new_plot, plot_style
+from .plots import INK, Plot, add_legend, as_figure, colour, listed, marker, new_plot, plot_style
 from .position import BINS
 from .traces import Trace
 
@@ -17,10 +17,10 @@ def trace_plots(traces: Sequence[Trace], variation: Tensor) -> list[str]:
         plots = [_tokens_per_layer(traces)]
         if variation.numel():
             plots.append(_variation(variation))
-        return [*plots, *_places(traces)]
+        return [as_figure(plot) for plot in (*plots, *_places(traces))]
 
 
-def _tokens_per_layer(traces: Sequence[Trace]) -> str:
+def _tokens_per_layer(traces: Sequence[Trace]) -> Plot:
     figure, axes = new_plot(across="decoder layer", up="vision tokens alive")
     depth = len(traces[0].report.tokens_per_layer)
     total = sum(traces[0].report.vision_tokens)
@@ -35,10 +35,10 @@ def _tokens_per_layer(traces: Sequence[Trace]) -> str:
     add_legend(figure, axes)
     kept = [f"{each.method} {', '.join(f'{count:g}' for count in each.report.tokens_per_layer)}" for each in traces]
     alt = f"Vision tokens alive at each of {depth} layers, of {total}: {listed(kept)}"
-    return as_figure(figure, "tokens-per-layer", "Tokens per layer", alt)
+    return Plot(figure, "tokens-per-layer", "Tokens per layer", alt)
 
 
-def _variation(variation: Tensor) -> str:
+def _variation(variation: Tensor) -> Plot:
     figure, axes = new_plot(across="vision token, in sequence order", up="decoder layer")
     layers, count = variation.shape
     largest = variation.amax(1, keepdim=True).clamp(min=1e-12)
@@ -51,10 +51,10 @@ def _variation(variation: Tensor) -> str:
     axes.set_title("each token's change across the layer before, L2")
     medians = [f"layer {layer}: {value:.3g}" for layer, value in enumerate(variation.median(1).values.tolist(), 1)]
     alt = f"Heat map of the variation of {count} vision tokens at layers 1 to {layers} of the dense model. Medians: "
-    return as_figure(figure, "variation", "Variation, dense model", alt + listed(medians))
+    return Plot(figure, "variation", "Variation, dense model", alt + listed(medians))
 
 
-def _places(traces: Sequence[Trace]) -> list[str]:
+def _places(traces: Sequence[Trace]) -> list[Plot]:
     measured = [trace for trace in traces if trace.position is not None]
     if not measured:
         return []
@@ -75,4 +75,4 @@ def _places(traces: Sequence[Trace]) -> list[str]:
     axes.set_ylim(bottom=0)
     add_legend(figure, axes)
     alt = f"Histogram of the kept tokens' places over all stages; mean places: {listed(means)} Without a bias 0.5."
-    return [as_figure(figure, "places", "Where kept tokens lie (with their mean)", alt)]
+    return [Plot(figure, "places", "Where kept tokens lie (with their mean)", alt)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,37 +12,68 @@ import torch
 from torch import Tensor
 
 import v2drop
-from v2drop import Adapter, DropReport, Schedule, token_variation
+from v2drop import Adapter, DropReport, Method, Schedule, token_variation
+from v2drop.methods import StageContext
+from v2drop.methods.v2drop import V2Drop
 
 from .answers import generate_answers
 from .errors import CommandError
 from .method_names import find_method
 from .position import kept_places, summarise
 
+Scores = dict[int, tuple[Tensor, Tensor]]
+
 
 @dataclass(frozen=True)
 class Trace:
-    """One method's answer, and what it kept; `position` as `summarise` returns it."""
+    """One method's answer, and what it kept.
+
+    Attributes:
+        position: as `summarise` returns it.
+        scores: by stage layer, what the method made of the first sample's tokens: the columns that could be dropped, and
+            their scores. None for V2Drop, whose score, the variation, is of interest at every layer.
+    """
 
     method: str
     schedule: Schedule
     answer: str
     report: DropReport
     position: dict[str, Any] | None
+    scores: Scores | None = None
 
 
 def trace(
     network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
 ) -> Trace:
     """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
-    with v2drop.attach(network, schedule, method=find_method(method)) as run:
+    chosen = find_method(method)
+    recorded: Scores | None = None if isinstance(chosen, V2Drop) else {}
+    if recorded is not None:
+        chosen = _recording(chosen, recorded)
+    with v2drop.attach(network, schedule, method=chosen) as run:
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
     mask = v2drop.get_adapter(network).vision_mask(network, inputs)
     if run.report is None or mask is None:
         raise CommandError(
             "the prompt held no vision token: does the model's chat template place the picture or video?"
         )
-    return Trace(method, schedule, answer.strip(), run.report, summarise([kept_places(run.report, mask)]))
+    position = summarise([kept_places(run.report, mask)])
+    return Trace(method, schedule, answer.strip(), run.report, position, recorded)
+
+
+def _recording(method: Method, into: Scores) -> Method:
+    """The same method, whose scores of the first sample are written down at each stage."""
+
+    class Recording(type(method)):  # type: ignore[misc]
+        def score(self, context: StageContext) -> Tensor:
+            scores: Tensor = super().score(context)
+            candidates = context.candidates[0]
+            into[context.layer] = context.index[0][candidates].cpu(), scores[0][candidates].float().cpu()
+            return scores
+
+    recording = copy(method)
+    recording.__class__ = Recording
+    return recording
 
 
 def dense_variation(network: Any, adapter: Adapter, inputs: Mapping[str, Any], columns: Tensor) -> Tensor:

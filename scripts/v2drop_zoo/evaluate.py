@@ -27,7 +27,7 @@ from v2drop_scripts.checkpoints import find_checkpoint, load_model
 from v2drop_scripts.entrants import seeded
 from v2drop_scripts.errors import CommandError, tell_mistakes
 from v2drop_scripts.needs import require_zoo
-from v2drop_scripts.schedules import Keep, choose_schedule
+from v2drop_scripts.schedules import Decoder, Keep, choose_schedule
 
 from .clips import RATE, Clip, write_video
 from .digits import Split
@@ -157,8 +157,8 @@ def main(
         raise CommandError(f"{name} takes no {modality}")
     schedule = None
     if retain is not None:
-        depth = len(v2drop.get_adapter(model).decoder_layers(model))
-        schedule = choose_schedule("v2drop", depth, Keep(retain), checkpoint.schedule)
+        decoder = Decoder.of(model, v2drop.get_adapter(model))
+        schedule = choose_schedule("v2drop", decoder, Keep(retain), checkpoint.schedule)
     result = measure(model, processor, list(fresh_questions(questions, seed, media=media)), schedule)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))

@@ -55,7 +55,7 @@ def main(
     for name, command, models in [*runs, ("models", "compare-models", subjects)]:
         methods = ["v2drop"] if command == "compare-models" else list(v2drop.methods())
         settings = Settings(command, models, methods, BUDGETS, questions, seed, timed)
-        results = run_comparison(settings, journal / name)
+        results = run_comparison(settings, journal / name).results
         write_all(results, out, name)
         shown = ", ".join(f"{model} {modality}s" for model, modality in models)
         files = ", ".join(f"[{kind}]({name}.{kind})" for kind in ("md", "csv", "json"))

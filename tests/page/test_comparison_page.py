@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from v2drop_scripts.comparison_page import save_plots, write_comparison
 from v2drop_scripts.errors import CommandError
-from v2drop_scripts.page import write_comparison
+from v2drop_scripts.given_answers import Difference, Differences, Said
 from v2drop_scripts.show_page import show
 
 MODEL = "<b>tiny</b> & model"
@@ -24,10 +25,11 @@ def row(method, budget, right, **more):
     return {
         "model": MODEL, "modality": "image", "method": method, "budget": budget, "schedule": None,
         "retained": budget or 1.0, "asked": 200, "right": right, "accuracy": accuracy,
-        "interval": [accuracy - 0.05, min(accuracy + 0.05, 1.0)], "by_kind": {"where": [right, 200]},
+        "interval": [accuracy - 0.05, min(accuracy + 0.05, 1.0)], "by_kind": {"where": [right // 2, 100], "what": [3, 100]},
         "of_dense": accuracy / 0.9, "p_random": 0.01, "prefill_ms": 12.5, "decode_ms": 30.25, "total_ms": 42.0,
         "prefill_ratio": 0.5, "decode_ratio": 0.9, "peak_bytes": 123e6, "kv_bytes": 456e3, "flops": 7e8,
-        "position": {"mean": 0.625, "histogram": [0.05] * 5 + [0.15] * 5}, "error": None, **more,
+        "prefill_quartiles": [12.0, 14.0], "error": None,
+        "position": {"mean": 0.625, "histogram": [0.05] * 5 + [0.15] * 5}, **more,
     }  # fmt: skip
 
 
@@ -91,6 +93,54 @@ def test_the_accuracy_plot_has_bands_and_the_share_of_dense(page):
     assert {"right answers, %", "share of dense, %", "v2drop", "random", "a new one", "dense"} <= set(words)
 
 
+def test_accuracy_is_drawn_against_time_and_flops(page):
+    start = "dense, 90.0 % at {0}; v2drop, 60.0 % at {0}, 85.0 % at {0}; random, 50.0 % at {0}, 70.0 % at {0}; "
+    assert start.format("42") in label(page, "accuracy-time")
+    assert start.format("700") in label(page, "accuracy-flops")
+
+
+def test_plots_are_written_as_files_too(tmp_path):
+    save_plots(FULL, tmp_path / "plots")
+    names = {file.name for file in (tmp_path / "plots").iterdir()}
+    assert {"b-tiny-b-model-image-accuracy.svg", "b-tiny-b-model-image-accuracy-time.pdf"} <= names
+    assert len(names) == 2 * 10
+    drawn = (tmp_path / "plots" / "b-tiny-b-model-image-accuracy.svg").read_text()
+    assert "right answers, %" in drawn
+    assert "var(--" not in drawn
+    assert (tmp_path / "plots" / "b-tiny-b-model-image-accuracy.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_differences_are_cards_with_the_picture_and_who_says_what(tmp_path, open_page):
+    dense = Said(3, "dense", None, 0, "left", True)
+    others = [
+        Said(3, method, budget, 0, answer, False)
+        for method, budget, answer in (("v2drop", 0.5, "right"), ("v2drop", 0.333, "right"), ("fastv", 0.5, ""))
+    ]
+    pixel = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=="
+    one = Difference("where", "where is <it> ?", "3.png", ["left", "Left"], pixel, dense, others)
+    gone = Difference("where", "and that ?", "4.png", ["up"], "", dense, others)
+    write_comparison(FULL, tmp_path / "page.html", [Differences("tiny, image", 7, 200, [one, gone])])
+    page = open_page(tmp_path / "page.html")
+    assert page.texts("h3")[-1] == "tiny, image: 7 of 200 questions are answered otherwise than by the dense model"
+    first, second = page.texts(".cards article")
+    assert first.splitlines() == [
+        "where is <it> ? 3.png; right: left or Left",
+        "left (right): dense",
+        "right (wrong): v2drop at 0.5, 0.333",
+        "(nothing) (wrong): fastv at 0.5",
+    ]
+    assert second.startswith("and that ? 4.png; right: up")
+    assert page.run("return [...document.querySelectorAll('.cards img')].map((img) => img.naturalWidth)") == [1]
+    assert page.asked_and_complained() == ([], [])
+
+
+def test_no_table_is_wider_than_its_card(page):
+    wider = page.run(
+        "return [...document.querySelectorAll('.wide')].map((card) => card.scrollWidth - card.clientWidth)"
+    )
+    assert wider == [0, 0, 0]
+
+
 def test_bars_are_as_high_as_their_numbers(tmp_path, open_page):
     rows = [row("v2drop", 0.333, 170, prefill_ms=10.0), row("random", 0.333, 140, prefill_ms=30.0)]
     page = opened(results(rows), tmp_path, open_page)
@@ -104,13 +154,19 @@ def test_bars_are_as_high_as_their_numbers(tmp_path, open_page):
 
 
 def test_the_table_holds_every_measured_row_and_what_is_missing_is_told(page):
-    rows = page.run(
-        "return [...document.querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.textContent))"
+    tables = page.run(
+        "return [...document.querySelectorAll('.comparison table')].map((table) => [...table.tBodies[0].rows]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent)))"
     )
-    assert [cells[:3] for cells in rows] == [
-        [f"{MODEL}, image", each["method"], "-" if each["budget"] is None else f"{each['budget']:.3f}"]
-        for each in FULL["rows"][:-1]
+    wanted = [
+        [each["method"], "-" if each["budget"] is None else f"{each['budget']:.3f}"] for each in FULL["rows"][:-1]
     ]
+    assert [[cells[:2] for cells in rows] for rows in tables] == [wanted] * 3
+    known, kinds, taken = tables
+    assert known[1][3:6] == ["85.0%", "80.0% - 90.0%", "94.4%"]
+    assert kinds[1][2:] == ["3.0%", "85.0%"]  # what, where
+    assert taken[1][2:4] == ["12.5 ± 1.0", "30.2"]
+    assert page.texts("h4") == ["What methods keep and know", "Right answers by kind of question", "What they take"]
     told = page.texts("section.comparison li")
     assert told == [f"{MODEL}, image: fastv at 0.111: cannot reach it", "asked.jsonl, line 7: no answer"]
     about = page.find(".about").text
@@ -118,7 +174,7 @@ def test_the_table_holds_every_measured_row_and_what_is_missing_is_told(page):
 
 
 def test_names_are_text_and_never_markup(page):
-    assert page.texts("h3")[0] == f"{MODEL}, images"
+    assert page.texts("h3")[0] == f"{MODEL}, image"
     assert page.run("return document.querySelectorAll('b').length") == 0
 
 
@@ -126,15 +182,14 @@ def test_what_was_not_measured_has_no_plot(tmp_path, open_page):
     bare = dict.fromkeys((*NOT_MEASURED, "retained", "interval", "of_dense", "peak_bytes", "kv_bytes", "position"))
     page = opened(results([row("v2drop", 0.333, 170, **bare), row("v2drop", 0.5, 180, **bare)]), tmp_path, open_page)
     ids = page.run("return [...document.querySelectorAll('.plot')].map((plot) => plot.id)")
-    assert len(ids) == 1
-    assert ids[0].endswith("accuracy")
+    assert [each.rpartition("-image-0-")[2] for each in ids] == ["accuracy"]
     assert page.asked_and_complained() == ([], [])
 
 
 def test_each_model_has_its_own_plots(tmp_path, open_page):
     rows = [row("v2drop", 0.333, 170, model=model) for model in ("one", "two")]
     page = opened(results(rows), tmp_path, open_page)
-    assert page.texts("h3")[:2] == ["one, images", "two, images"]
+    assert page.texts("h3")[:2] == ["one, image", "two, image"]
     ids = page.run("return [...document.querySelectorAll('[id]')].map((node) => node.id)")
     assert len(ids) == len(set(ids))
 

@@ -98,6 +98,7 @@ def test_at_every_layer_the_page_shows_what_the_report_says(example):
     example, page = example
     depth = example.network.config.get_text_config().num_hidden_layers
     seen = set()
+    press(page, "#layer", "HOME")
     for layer in range(depth):
         dropped, alive = example.dropped(layer)
         assert shown(page, dropped=True) == dropped
@@ -110,7 +111,6 @@ def test_at_every_layer_the_page_shows_what_the_report_says(example):
 
 def test_dropped_tokens_look_dark_and_kept_ones_do_not(example):
     _, page = example
-    press(page, "#layer", "ARROW_RIGHT")
     opacity = "return getComputedStyle(document.querySelector('.panels.kept .token:not(.mark)' + arguments[0])).fill"
     assert page.run(opacity, ".dropped") == "rgb(16, 18, 27)"
     assert page.run(opacity, ":not(.dropped)") == "rgba(0, 0, 0, 0)"
@@ -119,6 +119,7 @@ def test_dropped_tokens_look_dark_and_kept_ones_do_not(example):
 def test_another_method_shows_what_it_keeps(example):
     example, page = example
     last = example.schedule.stages[-2].layer
+    press(page, "#layer", "HOME")
     press(page, "#layer", "ARROW_RIGHT", last)
     pictures = []
     for number, method in enumerate(METHODS):
@@ -149,7 +150,9 @@ def test_the_heat_map_is_the_dense_models_variation(example):
     data = json.loads(page.run("return document.getElementById('tokens').textContent"))
     torch.testing.assert_close(torch.tensor(data["variation"]).double(), wanted, rtol=1e-3, atol=1e-3)
     fills = "return [...document.querySelectorAll('.panels.heat [data-token]')].map((t) => [+t.dataset.token, t.style.fill])"
+    press(page, "#layer", "HOME")
     assert {fill for _, fill in page.run(fills)} == {"transparent"}
+    assert page.find("#heat-title").text == "Variation, dense model"
     press(page, "#layer", "ARROW_RIGHT", 2)
     colours = dict(page.run(fills))
     assert colours[int(wanted[1].argmax())] == "rgb(253, 231, 37)"
@@ -157,9 +160,43 @@ def test_the_heat_map_is_the_dense_models_variation(example):
     assert len(set(colours.values())) > 20
 
 
+def test_the_page_opens_on_the_first_stage(example):
+    example, page = example
+    first = example.schedule.stages[0].layer
+    assert page.find("#status").text.startswith(f"Layer {first}:")
+    assert shown(page, dropped=True) == example.dropped(first)[0]
+    assert page.find("#strip-title").text == "Kept tokens in the order of the sequence"
+
+
+def test_another_methods_heat_map_is_its_own_score(example):
+    """FastV's: the attention from the last token, by the stock model's own weights."""
+    example, page = example
+    press(page, "#layer", "END")
+    page.find("input[name=method][value='1']").click()
+    data = json.loads(page.run("return document.getElementById('tokens').textContent"))
+    [stage] = data["runs"][1]["scores"]
+    example.network.set_attn_implementation("eager")
+    try:
+        with torch.inference_mode():
+            weights = example.network(**example.inputs, output_attentions=True).attentions[stage["layer"] - 1]
+    finally:
+        example.network.set_attn_implementation("sdpa")
+    wanted = weights[0, :, -1].mean(0)[example.layout.position]
+    torch.testing.assert_close(torch.tensor(stage["values"]), wanted, rtol=1e-3, atol=1e-6)
+    assert page.find("#heat-title").text == f"Score of fastv, before layer {stage['layer']}"
+    fills = "return [...document.querySelectorAll('.panels.heat [data-token]')].map((t) => [+t.dataset.token, t.style.fill])"
+    assert dict(page.run(fills))[int(wanted.argmax())] == "rgb(253, 231, 37)"
+
+
+def test_no_table_is_wider_than_its_card(example):
+    _, page = example
+    assert page.run(
+        "return [...document.querySelectorAll('.wide')].map((card) => card.scrollWidth - card.clientWidth)"
+    ) == [0]
+
+
 def test_the_mean_place_is_that_of_the_tokens_shown(example):
     example, page = example
-    press(page, "#layer", "ARROW_RIGHT")
     kept = shown(page, dropped=False)
     mean = sum(kept) / len(kept) / (len(example.layout.position) - 1)
     told = float(page.find(".strip .place").text.removeprefix("mean place of kept tokens: "))
@@ -177,7 +214,11 @@ def test_pointing_at_a_token_tells_its_place_and_fate(example):
     gone = next((s.layer for s in example.schedule.stages if 5 in example.dropped(s.layer)[0]), None)
     fate = f"dropped before layer {gone}" if gone else "kept to the end"
     total = len(example.layout.position)
-    assert page.find(".token-note").text == f"Token 6 of {total}, row 1, column 6: {fate}"
+    told, _, score = page.find(".token-note").text.partition("; score at layer ")
+    assert told == f"Token 6 of {total}, row 1, column 6: {fate}"
+    layer, _, value = score.partition(": ")
+    assert int(layer) == example.schedule.stages[0].layer
+    assert float(value) > 0
 
 
 def test_the_answers_stand_in_a_table(example):

@@ -19,7 +19,7 @@ from v2drop_scripts.checkpoints import find_checkpoint, load_model
 from v2drop_scripts.comparison import Settings, run_comparison
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL
-from v2drop_scripts.schedules import Keep, choose_schedule
+from v2drop_scripts.schedules import Decoder, Keep, choose_schedule
 from v2drop_zoo import CHECKPOINTS
 from v2drop_zoo.evaluate import fresh_questions, measure
 
@@ -89,14 +89,14 @@ def test_accuracies_are_those_of_evaluate(compared):
     model, processor = load_model(checkpoint, "cpu")
     questions = list(fresh_questions(60, 4))
     for method, budget in (("dense", None), ("v2drop", 0.222), ("random", 0.222)):
-        schedule = budget and choose_schedule(method, 12, Keep(budget), checkpoint.schedule)
+        schedule = budget and choose_schedule(method, Decoder(12), Keep(budget), checkpoint.schedule)
         result = measure(model, processor, questions, schedule, method, seed=4, progress=False)
         row = by_key(compared)[method, budget]
         assert {kind: right for kind, (right, _) in row["by_kind"].items()} == dict(sorted(result.right.items()))
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_results(tmp_path, command):
-    whole = run_comparison(settings(budgets=[0.5, 0.333], seed=0, command="compare-methods"), None, quiet=True)
+    whole = run_comparison(settings(budgets=[0.5, 0.333], seed=0, command="compare-methods"), None, quiet=True).results
     arguments = [sys.executable, "-m", "v2drop_scripts", *SHORT, "--out", tmp_path]
     path = os.pathsep.join(entry for entry in sys.path if entry)
     run = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL)

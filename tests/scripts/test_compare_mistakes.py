@@ -11,12 +11,13 @@ import typer
 
 from v2drop_scripts.compare_models import subjects_of
 from v2drop_scripts.compare_output import budgets_of, telling_how_to_go_on
-from v2drop_scripts.comparison import FILE, Settings, run_comparison
+from v2drop_scripts.comparison import Settings, run_comparison
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL
 from v2drop_scripts.options import Modality
 from v2drop_scripts.peak_memory import PeakMemory
 from v2drop_scripts.tables import problems
+from v2drop_scripts.tasks import FILE
 from v2drop_zoo import CHECKPOINTS
 
 EXAMPLE = CHECKPOINTS / "llava" / "example.png"
@@ -36,7 +37,7 @@ def task(tmp_path):
 
 def compare(task=None, out=None, models=(("llava", FILE),), questions=2):
     settings = Settings("compare-methods", models, ["v2drop"], [0.5], questions, seed=0, timed=0, task=task)
-    return run_comparison(settings, out, quiet=True)
+    return run_comparison(settings, out, quiet=True).results
 
 
 def test_a_task_that_was_edited_is_another_run(task, tmp_path):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import time
 
 import pytest
 import torch
+from PIL import Image
 from tiny_llava import tiny_llava
 
 import v2drop
 from v2drop_scripts.comparing import Subject
 from v2drop_scripts.entrants import Entrant
+from v2drop_scripts.given_answers import answers_of, as_rows, differences_of, write_answers
 from v2drop_scripts.journal import Journal
 from v2drop_scripts.results import MEASURED, rows
 from v2drop_scripts.tasks import Asked, Task
@@ -18,7 +22,7 @@ from v2drop_scripts.timing import LanguageModelTimer
 
 HALF = v2drop.Schedule([(3, 0.0)])  # of 6 layers
 COUNT = 8
-RIGHT = {"dense": "11111110", "fastv": "11110010", "random": "00010000"}
+RIGHT = {"dense": "11111110", "fastv": "11110010", "random": "00010000", "random again": "01010000"}
 TIMES = {"dense": ((0.4, 0.2), (0.2, 0.1), (0.9, 0.3)), "fastv": ((0.1, 0.1), (0.2, 0.3), (0.3, 0.2))}
 OFF = (0.01, 0.01, -0.03)  # how far batches are off; together they are not, as the last has fewer tokens
 PLACES = ((4, 1.0, 0), (4, 2.0, 9), (2, 1.0, 5))  # how many a batch kept, the sum of their places, and their bin
@@ -29,10 +33,18 @@ class Nothing(Task):
     """Eight questions that nobody loads."""
 
     name, max_new_tokens = "nothing", 1
-    questions = tuple(Asked("odd" if number % 2 else "even", ["yes"]) for number in range(COUNT))
+    questions = tuple(
+        Asked("odd" if number % 2 else "even", f"question {number}", f"{number}.png", ["yes"])
+        for number in range(COUNT)
+    )
 
     def load(self, numbers):
         raise NotImplementedError
+
+    def picture(self, number):
+        if number == 1:
+            raise OSError("is gone")
+        return Image.new("RGB", (8 + number, 8))
 
 
 def places_of(count, total, place):
@@ -46,34 +58,40 @@ def journal_of(retained):
         wrong = {"numbers": [0], "right": [False], "retained": 0.9, "vision_tokens": 999, "peak": 1, "rest": 0}
         for method, budget in (("dense", None), ("fastv", 0.5), ("fastv", 0.25)):
             key = {**where, **other} if budget != 0.25 else where
-            journal.add(
-                {**key, "record": "batch", "start": 0, "method": method, "budget": budget, "places": {}, **wrong}
-            )
-    for method, right in RIGHT.items():
-        budget = None if method == "dense" else 0.5
+            who = {"method": method, "budget": budget, "draw": 0}
+            journal.add({**key, "record": "batch", "start": 0, "places": {}, **who, **wrong, "answers": ["no"]})
+    for name, right in RIGHT.items():
+        method, _, again = name.partition(" ")
+        draw, budget = int(bool(again)), None if method == "dense" else 0.5
         for batch, numbers in enumerate(([0, 1, 2], [3, 4, 5], [6, 7])):
             peak, rest = HELD.get(method, HELD["dense"])[batch]
             journal.add(
                 {
-                    **where, "record": "batch", "start": numbers[0], "method": method, "budget": budget,
+                    **where, "record": "batch", "start": numbers[0], "method": method, "budget": budget, "draw": draw,
                     "numbers": numbers, "right": [right[number] == "1" for number in numbers],
+                    "answers": ["yes" if right[number] == "1" else f"no, {method}" for number in numbers],
                     "retained": 1.0 if budget is None else retained + OFF[batch], "vision_tokens": 16 * len(numbers),
                     "peak": peak, "rest": rest, "places": places_of(*PLACES[batch]) if budget else {},
                 }
             )  # fmt: skip
-        for start, (prefill, decode) in enumerate(TIMES.get(method, ())):
+        for start, (prefill, decode) in enumerate(() if draw else TIMES.get(method, ())):
             taken = {"prefill": prefill, "decode": decode, "kv_bytes": 100 + 3 * start**2, "flops": 3 * 2**start}
-            journal.add({**where, "record": "timed", "start": start, "method": method, "budget": budget, **taken})
+            who = {"method": method, "budget": budget, "draw": 0}
+            journal.add({**where, "record": "timed", "start": start, **who, **taken})
     return journal
 
 
-def rows_of(retained=0.5):
+def subject_of(draws=1):
     entrants = [
         Entrant("dense", None, v2drop.Schedule([])),
-        *(Entrant(name, 0.5, HALF) for name in ("fastv", "random")),
+        Entrant("fastv", 0.5, HALF),
+        *(Entrant("random", 0.5, HALF, draw=draw) for draw in range(draws)),
     ]
-    subject = Subject("tiny", "image", tiny_llava(), None, Nothing(), entrants)
-    return {row["method"]: row for row in rows(subject, journal_of(retained))}
+    return Subject("tiny", "image", tiny_llava(), None, Nothing(), entrants)
+
+
+def rows_of(retained=0.5, draws=1, against=None):
+    return {row["method"]: row for row in rows(subject_of(draws), journal_of(retained), against)}
 
 
 def test_every_number_is_what_one_computes_by_hand():
@@ -82,10 +100,15 @@ def test_every_number_is_what_one_computes_by_hand():
     assert (fastv["asked"], fastv["right"], fastv["retained"]) == pytest.approx((8, 5, 0.5))
     assert fastv["by_kind"] == {"even": [3, 4], "odd": [2, 4]}
     assert fastv["of_dense"] == pytest.approx(5 / 7)
+    width = 1.959964 * math.sqrt(2 / 35)  # two questions are answered right by one of the two alone, of 5 and 7
+    assert fastv["of_dense_interval"] == pytest.approx([5 / 7 * math.exp(-width), 5 / 7 * math.exp(width)])
+    assert dense["of_dense_interval"] is None
     assert fastv["interval"] == pytest.approx([0.3057, 0.8632], abs=1e-4)  # Wilson, z = 1.96
     assert fastv["p_random"] == pytest.approx(2 * (1 / 2) ** 4)  # four questions differ, all one way
     assert dense["p_random"] is random["p_random"] is None
     assert (fastv["prefill_ms"], fastv["decode_ms"], fastv["total_ms"]) == pytest.approx((200, 200, 500))
+    assert fastv["prefill_quartiles"] == pytest.approx([100, 300])
+    assert random["seeds"] is random["p_against"] is None
     assert fastv["prefill_ratio"] == pytest.approx(1 / 3)  # of 1/4, 1 and 1/3
     assert fastv["decode_ratio"] == pytest.approx(2 / 3)  # of 1/2, 3 and 2/3
     assert (fastv["kv_bytes"], fastv["flops"]) == (105, 7)
@@ -97,6 +120,50 @@ def test_every_number_is_what_one_computes_by_hand():
     assert fastv["position"]["histogram"] == [0.4, 0, 0, 0, 0, 0.2, 0, 0, 0, 0.4]
     assert [stage["layer"] for stage in fastv["position"]["stages"]] == [3]
     assert {row["error"] for row in (dense, fastv, random)} == {None}
+
+
+def test_several_seeds_of_random_are_averaged_and_tested_one_by_one():
+    _, fastv, random = rows_of(draws=2, against="random").values()
+    assert random["seeds"] == [1 / 8, 2 / 8]
+    assert (random["accuracy"], random["asked"], random["right"]) == (1.5 / 8, 8, 1.5)
+    assert random["by_kind"] == {"even": [0, 4], "odd": [1.5, 4]}
+    assert random["of_dense"] == pytest.approx(1.5 / 7)
+    assert random["error"] is None
+    # four questions differ, all one way; from the second seed three
+    assert fastv["p_random"] == fastv["p_against"] == pytest.approx((2 * (1 / 2) ** 4 + 2 * (1 / 2) ** 3) / 2)
+
+
+def test_every_method_is_tested_against_the_one_that_is_named():
+    dense, fastv, random = rows_of(against="fastv").values()
+    assert dense["p_against"] is fastv["p_against"] is None
+    assert random["p_against"] == fastv["p_random"]
+    dense, fastv, _ = rows_of(against="dense").values()
+    assert dense["p_against"] is None
+    assert fastv["p_against"] == pytest.approx(0.5)  # two questions, both lost
+
+
+def test_every_answer_is_a_row_and_those_unlike_denses_are_shown_with_their_picture(tmp_path):
+    subject, journal = subject_of(draws=2), journal_of(0.5)
+    answers = answers_of(subject, journal)
+    assert len(answers) == 4 * COUNT
+    written = tmp_path / "answers.csv"
+    write_answers(as_rows(subject, answers, seed=7), written)
+    lines = list(csv.DictReader(written.open()))
+    assert lines[0] == {
+        "model": "tiny", "modality": "image", "number": "0", "kind": "even", "question": "question 0", "media": "0.png",
+        "wanted": "yes", "method": "dense", "budget": "", "seed": "7", "answer": "yes", "right": "1",
+    }  # fmt: skip
+    assert [line["seed"] for line in lines[-COUNT:]] == ["8"] * COUNT
+    found = differences_of(subject, answers)
+    assert (found.count, found.asked) == (7, 8)  # all say the same to one of them
+    first, *_ = found.shown
+    assert (first.question, first.dense.answer) == ("question 4", "yes")
+    assert [(said.method, said.answer, said.right) for said in first.others] == [
+        ("fastv", "no, fastv", False),
+        ("random", "no, random", False),
+    ]
+    assert first.picture.startswith("data:image/jpeg;base64,")
+    assert [one.picture == "" for one in found.shown] == [one.question == "question 1" for one in found.shown]
 
 
 def test_what_was_not_timed_for_dense_has_no_ratio_and_what_could_not_run_says_why():

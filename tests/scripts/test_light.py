@@ -19,7 +19,7 @@ from v2drop_scripts.geometries import GEOMETRIES as PUBLISHED
 from v2drop_scripts.method_names import find_method
 from v2drop_scripts.options import DTYPES, GEOMETRIES, complete_model
 from v2drop_scripts.results import MEASURED
-from v2drop_scripts.tables import print_results
+from v2drop_scripts.table_output import print_results
 from v2drop_zoo import zoo_models
 
 HEAVY = ("torch", "transformers", "numpy", "scipy", "matplotlib")

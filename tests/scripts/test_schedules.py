@@ -13,16 +13,19 @@ import pytest
 import v2drop
 from v2drop import Schedule
 from v2drop_batch.answering import Answerer, Settings
+from v2drop_llava import LlavaAdapter
 from v2drop_scripts.checkpoints import find_checkpoint
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.eval_choices import Choice, list_choices
 from v2drop_scripts.options import METHODS, PRESETS
-from v2drop_scripts.schedules import Keep, choose_schedule, parse_stages, read_keep
+from v2drop_scripts.schedules import Decoder, Keep, choose_schedule, parse_stages, read_keep
 
 DEPTH = 12  # of the zoo's llava
+DECODER = Decoder(DEPTH)
 RECOMMENDED = find_checkpoint("llava").schedule
 OWN_CUTS = {"fastv": [1], "pyramiddrop": [3, 6, 9], "sparsevlm": [1, 2, 6], "dart": [1], "dense": []}
 CHOSEN = "2:0.5, 6:0.25"
+BATCH = ["--input", "questions.jsonl", "--output", "answers"]
 WAYS = {
     "nothing": [],
     "a budget": ["--retain", "0.5"],
@@ -75,7 +78,7 @@ def asked(way, command):
         given = {key: value for key, value in given.items() if key not in ("pretrained", "journal")}
         if "retained" in given:
             given["retained"] = float(given["retained"])
-        found["eval"][name] = Choice(**given).schedule_on(find_checkpoint("llava"), DEPTH).to_dict()
+        found["eval"][name] = Choice(**given).schedule_on(find_checkpoint("llava"), DECODER).to_dict()
         if name != "dense":
             compared = ("compare-models", "--model", "llava", "--questions", 1, "--timed", 0, "--method", name)
             found["compare-models"][name] = of_rows(*compared)[name]
@@ -106,9 +109,9 @@ def test_all_commands_give_a_method_the_same_schedule(asked, way):
         for name in METHODS:
             if name == "dense" and command == "compare-models":
                 continue
-            wanted = choose_schedule(name, DEPTH, keep, RECOMMENDED)
+            wanted = choose_schedule(name, DECODER, keep, RECOMMENDED)
             if command == "bench" and keep.schedule is None:  # of no checkpoint, so nothing is recommended
-                wanted = choose_schedule(name, DEPTH, Keep(float(way.named[1])), None)
+                wanted = choose_schedule(name, DECODER, Keep(float(way.named[1])), None)
             if command == "show":
                 assert schedules[name] == as_text(wanted), (command, name)
                 continue
@@ -120,21 +123,21 @@ def test_all_commands_give_a_method_the_same_schedule(asked, way):
 def test_without_a_budget_methods_keep_what_the_model_recommends_at_their_own_cuts():
     budget = RECOMMENDED.retained(DEPTH)
     for name in METHODS:
-        schedule = choose_schedule(name, DEPTH, Keep(), RECOMMENDED)
+        schedule = choose_schedule(name, DECODER, Keep(), RECOMMENDED)
         assert [stage.layer for stage in schedule.stages] == OWN_CUTS.get(name, [1, 5, 8])
         assert schedule.retained(DEPTH) == pytest.approx(1 if name == "dense" else budget)
-    assert choose_schedule("v2drop", DEPTH, Keep(), RECOMMENDED) == RECOMMENDED
-    assert choose_schedule("v2drop", 32, Keep(), None).retained(32) == pytest.approx(1 / 3)
-    assert choose_schedule("fastv", 32, Keep(), None) == v2drop.methods()["fastv"]().schedule(32, 1 / 3)
+    assert choose_schedule("v2drop", DECODER, Keep(), RECOMMENDED) == RECOMMENDED
+    assert choose_schedule("v2drop", Decoder(32), Keep(), None).retained(32) == pytest.approx(1 / 3)
+    assert choose_schedule("fastv", Decoder(32), Keep(), None) == v2drop.methods()["fastv"]().schedule(32, 1 / 3)
 
 
 def test_a_schedule_that_was_asked_for_is_every_methods_but_denses():
     keep = read_keep(preset="llava-1.5-192")
     for name in METHODS:
-        schedule = choose_schedule(name, 32, keep, None)
+        schedule = choose_schedule(name, Decoder(32), keep, None)
         assert schedule == (Schedule([]) if name == "dense" else Schedule.preset("llava-1.5-192"))
     with pytest.raises(v2drop.ScheduleError, match="12 decoder layers"):
-        choose_schedule("fastv", DEPTH, keep, None)
+        choose_schedule("fastv", DECODER, keep, None)
 
 
 def test_stages_are_read_as_they_are_written():
@@ -190,9 +193,31 @@ def test_contradicting_options_are_refused(name, command, tmp_path):
 
 def test_the_plug_in_takes_one_of_its_options():
     with pytest.raises(CommandError, match=r"--retained 0\.5 and --stages 3:0\.5 contradict"):
-        Choice("v2drop", retained=0.5, stages="3:0.5").schedule_on(find_checkpoint("llava"), DEPTH)
+        Choice("v2drop", retained=0.5, stages="3:0.5").schedule_on(find_checkpoint("llava"), DECODER)
 
 
 def test_options_name_the_methods_and_presets_that_there_are():
     assert tuple(v2drop.methods()) == METHODS
     assert Schedule.presets() == PRESETS
+
+
+def test_a_models_first_stage_bounds_every_methods_schedule():
+    late = Decoder(DEPTH, first_stage=3)
+    for name in METHODS:
+        schedule = choose_schedule(name, late, Keep(retain=0.6), None)
+        assert name == "dense" or schedule.stages[0].layer >= 3
+        assert schedule.retained(DEPTH) == pytest.approx(1 if name == "dense" else 0.6)
+    with pytest.raises(v2drop.ScheduleError, match="nothing may be dropped before layer 3"):
+        choose_schedule("v2drop", late, Keep(schedule=Schedule([(2, 0.5)])), None)
+
+
+def test_commands_ask_the_adapter_for_the_first_stage(command, monkeypatch):
+    monkeypatch.setattr(LlavaAdapter, "first_stage", lambda self, model: 3)
+    code, printed = command("schedule", "--method", "fastv", "--retain", "0.5", "--json")
+    assert code == 0
+    assert [layer for layer, _ in json.loads(printed.out)["stages"]] == [3]
+    for name in ("run", "batch", "compare-methods", "show"):
+        words = [name, "--stages", "2:0.5", *(BATCH if name == "batch" else [])]
+        code, printed = command(*words)
+        assert code == 2, name
+        assert "nothing may be dropped before layer 3" in " ".join(printed.err.split()), name

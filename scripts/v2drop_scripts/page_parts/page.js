@@ -1,6 +1,6 @@
 "use strict";
 
-// Shows, for the layer that the slider stands at, which tokens are alive and how much each one varies.
+// Shows, for the layer that the slider stands at, which tokens are alive and how the chosen method scores each one.
 (() => {
   const source = document.getElementById("tokens");
   if (!source) return;
@@ -72,22 +72,38 @@
     }
   }
 
+  // What the method goes by at a layer: V2Drop by the variation, at any layer; others by the score at their last stage.
+  function scoreAt(now) {
+    const { method, scores } = run();
+    if (scores === null) {
+      const none = "Layer 0 has no layer before it to compare with.";
+      return { name: "Variation, dense model", values: now ? data.variation[now - 1] : null, none, layer: now };
+    }
+    const stage = scores.filter((each) => each.layer <= now).pop();
+    const name = stage ? `Score of ${method}, before layer ${stage.layer}` : `Score of ${method}`;
+    const none = scores.length ? `It scores tokens first before layer ${scores[0].layer}.` : "It scores no token.";
+    return { name, values: stage ? stage.values : null, none, layer: stage && stage.layer };
+  }
+
   function drawHeat(now) {
-    const values = now ? data.variation[now - 1] : null;
-    const sorted = values ? [...values].sort((a, b) => a - b) : [];
+    const { name, values, none } = scoreAt(now);
+    const sorted = values ? values.filter((value) => value !== null).sort((a, b) => a - b) : [];
     const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
     const [low, high] = [at(0.02), at(0.98)];
-    find(".heat-key .low").textContent = values ? low.toPrecision(3) : "Layer 0 has no layer before it to compare with.";
+    find("#heat-title").textContent = name;
+    find(".heat-key .low").textContent = values ? low.toPrecision(3) : none;
     find(".heat-key .high").textContent = values ? high.toPrecision(3) : "";
     find(".scale").hidden = !values;
     find(".scale").style.display = values ? "" : "none";
     for (const { panel, svg, caption, nodes } of heat) {
+      const scored = values ? panel.tokens.filter((token) => values[token] !== null) : [];
       panel.tokens.forEach((token, place) => {
-        nodes[place].style.fill = values ? heatColour((values[token] - low) / (high - low || 1)) : "transparent";
+        const known = values && values[token] !== null;
+        nodes[place].style.fill = known ? heatColour((values[token] - low) / (high - low || 1)) : "transparent";
       });
-      const mean = values && panel.tokens.reduce((sum, token) => sum + values[token], 0) / panel.tokens.length;
-      caption.textContent = values ? `${panel.title}: mean ${mean.toPrecision(3)}` : panel.title;
-      svg.setAttribute("aria-label", values ? `${panel.title}: variation at layer ${now}, mean ${mean.toPrecision(3)}` : panel.title);
+      const mean = scored.reduce((sum, token) => sum + values[token], 0) / scored.length;
+      caption.textContent = scored.length ? `${panel.title}: mean ${mean.toPrecision(3)}` : panel.title;
+      svg.setAttribute("aria-label", scored.length ? `${panel.title}: ${name}, mean ${mean.toPrecision(3)}` : panel.title);
     }
   }
 
@@ -120,8 +136,9 @@
     if (token === undefined) return;
     const [now, gone] = [layer(), run().gone[token]];
     const fate = gone < data.depth ? `dropped before layer ${gone}` : "kept to the end";
-    const varies = now ? `; variation at layer ${now}: ${data.variation[now - 1][token].toPrecision(3)}` : "";
-    find(".token-note").textContent = `Token ${Number(token) + 1} of ${total}, ${data.where[token]}: ${fate}${varies}`;
+    const { values, layer: scoredAt } = scoreAt(now);
+    const score = values && values[token] !== null ? `; score at layer ${scoredAt}: ${values[token].toPrecision(3)}` : "";
+    find(".token-note").textContent = `Token ${Number(token) + 1} of ${total}, ${data.where[token]}: ${fate}${score}`;
   }
 
   slider.addEventListener("input", draw);
