@@ -42,7 +42,7 @@ def run_batch(
     ended: float | None = None  # the last one
     for block in done:
         before += store.summary(block.number)
-    bar = progress.add_task("answering", total=asked.rows, completed=before.answered + before.rejected)
+    bar = progress.add_task("starting", total=asked.rows, completed=before.answered + before.rejected)
     try:
         if todo:
             with pool(address, actors) as (used, gpus):
@@ -54,7 +54,7 @@ def run_batch(
                     one = Summary(**result["summary"])
                     now += one
                     began, ended = min(began or result["began"], result["began"]), time.time()
-                    progress.advance(bar, one.answered + one.rejected)
+                    progress.update(bar, description="answering", advance=one.answered + one.rejected)
                 if failed:
                     raise CommandError(_told(todo, failed))
     except CommandError as error:

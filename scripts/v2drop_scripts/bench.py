@@ -90,7 +90,7 @@ def bench(
     results: dict[str, Any] = {"versions": versions(), "threads": threads, "rounds": rounds, "models": []}
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=len(places) * sum(plan.cases for plan in plans) * (rounds + 1))
+        bar = progress.add_task("starting", total=len(places) * sum(plan.cases for plan in plans) * (rounds + 1))
         for plan, (where, kind) in product(plans, places):
             progress.update(bar, description=f"{plan.geometry.name}, {kind}, {where}")
             results["models"].append(plan.run(where, kind, rounds, lambda: progress.advance(bar)))

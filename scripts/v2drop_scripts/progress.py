@@ -1,4 +1,4 @@
-"""A bar for long work: what it is, how far, how long so far and how long still."""
+"""What people see while they wait: a bar for long work, and a word while a model loads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.status import Status
 
 
 def counting_progress(console: Console, **options: Any) -> Progress:
@@ -18,3 +19,8 @@ def counting_progress(console: Console, **options: Any) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, **options)
+
+
+def waiting(what: str) -> Status:
+    """A line on stderr, on a terminal alone, that goes when the block ends."""
+    return Console(stderr=True).status(what)

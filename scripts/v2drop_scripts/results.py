@@ -41,11 +41,12 @@ def outcome(subject: Subject, journal: Journal, against: str | None = None) -> d
     """What came out for one subject: its rows, what was skipped, and what it ran on; for `against` see `rows`."""
     where = {"record": "skipped", "model": subject.name, "modality": subject.modality}
     unread = [record for record in journal.records if where.items() <= record.items()]
+    found = rows(subject, journal, against)
     return {
         "device": str(subject.model.device),
         "dtype": str(subject.model.dtype).removeprefix("torch."),
-        "task": {"name": subject.task.name, "questions": len(subject.task.questions)},
-        "rows": rows(subject, journal, against),
+        "task": {"name": subject.task.name, "questions": max(row["asked"] or 0 for row in found)},
+        "rows": found,
         "skipped": [
             *(line.to_dict() for line in subject.task.skipped),
             *({name: record[name] for name in ("file", "line", "reason")} for record in unread),

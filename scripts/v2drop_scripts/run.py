@@ -52,6 +52,7 @@ def run(
     from .compare import compare
     from .media import as_inputs, read_media
     from .overlay import as_shown, check_overlay, draw_overlay
+    from .progress import waiting
     from .question import choose_question
     from .schedules import choose_schedule, read_keep
     from .show import as_json as to_json
@@ -64,15 +65,16 @@ def run(
         check_overlay(overlay)
     adapter = find_adapter(checkpoint)
     schedule = choose_schedule(method, load_decoder(checkpoint), keep, checkpoint.schedule)
-    processor = load_processor(checkpoint)
-    media = read_media(question, adapter, processor)
-    inputs = as_inputs(processor, media, question.prompt)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = load_network(checkpoint, device)
-    metadata = inputs.pop("video_metadata", None)
-    inputs = inputs.to(device)
-
-    result = compare(network, processor, inputs, schedule, method, max_new_tokens)
+    with waiting(f"starting {model}"):
+        processor = load_processor(checkpoint)
+        media = read_media(question, adapter, processor)
+        inputs = as_inputs(processor, media, question.prompt)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = load_network(checkpoint, device)
+        metadata = inputs.pop("video_metadata", None)
+        inputs = inputs.to(device)
+    with waiting("asking dense and with dropping, by turns"):
+        result = compare(network, processor, inputs, schedule, method, max_new_tokens)
     layout = adapter.layout(network, {**inputs, "video_metadata": metadata})
     if overlay is not None:
         shown = as_shown(media, layout, inputs.get("pixel_values"), processor)

@@ -58,6 +58,7 @@ def show(
     from .compare_output import check_page
     from .page import write_page
     from .page_sections import ask_example, read_comparison
+    from .progress import waiting
     from .question import choose_question
     from .schedules import Keep, read_keep
 
@@ -69,6 +70,7 @@ def show(
     if model is not None or asked or not compared:
         checkpoint = find_checkpoint(model or "llava")
         question = choose_question(checkpoint, image or [], video, fps, prompt, example)
-        sections.append(ask_example(checkpoint, question, method or ["v2drop"], keep, max_new_tokens))
+        with waiting(f"starting {checkpoint.name}, and asking it"):
+            sections.append(ask_example(checkpoint, question, method or ["v2drop"], keep, max_new_tokens))
     write_page([*sections, *compared], out)
     Console().print(f"page: {out}", highlight=False, soft_wrap=True, markup=False)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -41,7 +42,7 @@ def without_measures(results):
 
 @pytest.fixture(scope="module")
 def compared():
-    return run_comparison(settings(methods=list(v2drop.methods())), None, quiet=True)
+    return run_comparison(settings(methods=list(v2drop.methods())), None, quiet=True).results
 
 
 def by_key(results):
@@ -155,6 +156,10 @@ def test_bad_lines_are_reported_and_the_rest_goes_on(tmp_path, command):
             found = next(line for line in results["skipped"] if line["line"] == number)
             assert reason in found["reason"]
             assert found["file"].endswith("task.jsonl")
+        assert (results["task"]["name"], results["task"]["questions"]) == ("task", 2)
+        told = (tmp_path / "out" / "results.md").read_text()
+        assert told.startswith("# compare-methods: task\n")
+        assert "2 questions;" in told
         assert "task.jsonl, line 3: no answer" in printed.err
         assert "0 results and 7 questions" in printed.err
         rows = by_key(results)
@@ -176,6 +181,39 @@ def test_models_are_compared_and_written_as_csv(tmp_path, command):
     assert all(float(row["total_ms"]) > 0 and row["error"] == "" for row in rows)
     assert "qwen2_vl, video" in printed.out
     assert (tmp_path / "results.md").read_text().count("| qwen2_vl, video |") == 3
+
+
+def test_answers_differences_seeds_and_the_files_that_papers_need(tmp_path, command):
+    page, latex, plots = tmp_path / "page.html", tmp_path / "table.tex", tmp_path / "plots"
+    code, printed = command("compare-methods", "--method", "fastv", "--questions", "30", "--timed", "2", "--retain", "0.111",
+                            "--against", "uniform", "--random-seeds", "2", "--out", tmp_path / "out", "--html", page,
+                            "--latex", latex, "--plots", plots, "--json")  # fmt: skip
+    assert code == 0, printed.err
+    rows = by_key(json.loads(printed.out))
+    assert set(rows) == {("dense", None), ("fastv", 0.111), ("uniform", 0.111), ("random", 0.111)}
+    assert len(rows["random", 0.111]["seeds"]) == 2
+    assert rows["random", 0.111]["accuracy"] == pytest.approx(sum(rows["random", 0.111]["seeds"]) / 2)
+    assert rows["fastv", 0.111]["p_against"] is not None
+    assert rows["fastv", 0.111]["prefill_quartiles"][0] <= rows["fastv", 0.111]["prefill_ms"]
+
+    with (tmp_path / "out" / "answers.csv").open() as file:
+        answers = list(csv.DictReader(file))
+    assert Counter((each["method"], each["seed"]) for each in answers) == {
+        ("dense", "0"): 30, ("fastv", "0"): 30, ("uniform", "0"): 30, ("random", "0"): 30, ("random", "1"): 30,
+    }  # fmt: skip
+    said = {(each["method"], each["number"]): each for each in answers if each["seed"] == "0"}
+    assert (
+        sum(int(each["right"]) for (method, _), each in said.items() if method == "fastv")
+        == rows["fastv", 0.111]["right"]
+    )
+    differing = {number for (method, number), each in said.items() if each["answer"] != said["dense", number]["answer"]}
+    assert f"{len(differing)} of 30 questions are answered otherwise" in page.read_text()
+    assert page.read_text().count("<article>") == len(differing) > 0
+
+    table = latex.read_text()
+    assert "\\begin{tabular}{lrrrrrrrr}" in table
+    assert re.search(r"^fastv & 0\.111 & 0\.1\d\d & [\d.]+\\% & ", table, re.MULTILINE)
+    assert {file.suffix for file in plots.iterdir()} == {".svg", ".pdf"}
 
 
 def test_a_budget_that_one_of_all_methods_cannot_reach_is_a_row_of_dashes(command, tmp_path):
