@@ -21,7 +21,7 @@ define KEEP_EDITABLE
 	echo "v2drop in $(VENV) is a copy of the sources: installing it from this checkout again, with pip install -e"; $(INSTALL) '.[$1]'; }
 endef
 
-.PHONY: help demo test features test-oldest test-newest test-versions test-installs lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
+.PHONY: help demo test features test-oldest test-newest test-versions test-installs docs lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -48,6 +48,9 @@ test-versions: setup  ## run most of them on VERSIONS="5.6.0 newest" of transfor
 
 test-installs: setup  ## install the wheel as people do, one extra at a time, without constraints, and use it (about 10 minutes)
 	V2DROP_INSTALLS=$(VENV)/installs $(BIN)/python -m pytest tests/installs
+
+docs: setup  ## build the documentation as a site into out/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

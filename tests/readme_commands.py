@@ -1,4 +1,4 @@
-"""The command lines of the README: those of its indented blocks, and of fenced ones that are not Python."""
+"""The command lines of README and documentation: of indented blocks, and of fenced ones that are not Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
-NO_COMMANDS = ("    model   llava", "    @inproceedings")  # how the blocks begin that show something else
+DOCS = README.parent / "docs"
+GENERATED = ("features-", "releases")  # how the pages begin that hold no commands of their own
+NO_COMMANDS = (
+    "    model   llava",
+    "    @inproceedings",
+    "    options:",
+)  # how the blocks begin that show something else
 MARK = "needs a GPU and a hub"
 
 HERE = {  # run by tests; what takes minutes as written, with fewer questions or smaller
@@ -27,6 +33,7 @@ HERE = {  # run by tests; what takes minutes as written, with fewer questions or
     "v2drop compare-models --method v2drop --retain 0.333 --questions 200": {"200": "3"},
     "v2drop bench --geometry llava-1.5-7b --hidden 512": {"512": "32"},
     "v2drop show --model llava --out page.html": {},
+    "v2drop docs": {},
     "v2drop new-adapter NAME --model-type TYPE": {"NAME": "vip-llava", "TYPE": "vipllava"},
     "python -m v2drop_lmms_eval.zoo_task --out out/tasks --questions 20": {"20": "2"},
 }
@@ -41,9 +48,11 @@ class CommandLine:
     extra: str | None
 
 
-def command_lines() -> list[CommandLine]:
-    """All of them, in their order."""
-    text = re.sub(r"^```python\n.*?^```$", "", README.read_text(), flags=re.S | re.M)
+def command_lines(*pages: Path) -> list[CommandLine]:
+    """Those of some pages, by default of all, in their order."""
+    written = [page for page in sorted(DOCS.glob("*.md")) if not page.name.startswith(GENERATED)]
+    text = "\n\n".join(page.read_text() for page in pages or (README, *written))
+    text = re.sub(r"^```python\n.*?^```$", "", text, flags=re.S | re.M)
     text = re.sub(
         r"^```\w*\n(.*?)^```$", lambda fence: re.sub("^", "    ", fence[1], flags=re.M), text, flags=re.S | re.M
     )

@@ -51,7 +51,7 @@ def _are_alone(pictures: int, counts: Sequence[int] | None) -> list[bool]:
     if len(alone) != pictures:
         raise VisionMaskError(
             f"batch_num_images {[int(count) for count in counts]} tells of {len(alone)} pictures, image_sizes of {pictures}: "
-            "pass the inputs as the processor made them; see README, 'Limits'"
+            "pass the inputs as the processor made them; see v2drop docs limits"
         )
     return alone
 

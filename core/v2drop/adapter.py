@@ -35,7 +35,7 @@ class Adapter(ABC):
 
     What is not abstract follows transformers' own conventions and is right for most of its models; override what differs.
     `model` is a stock transformers model, or the inner model in it. `inputs` are the arguments of one call of the inner
-    model by name, however the caller passed them. To add an architecture see CONTRIBUTING.md.
+    model by name, however the caller passed them. To add an architecture see v2drop docs adding-an-architecture.
     """
 
     model_types: ClassVar[tuple[str, ...]]
@@ -68,7 +68,7 @@ class Adapter(ABC):
         if not hasattr(model, "base_model"):
             raise UnsupportedModelError(
                 f"{type(model).__name__} has no base_model, as transformers models have: pass the transformers model inside of "
-                f"it, or override {type(self).__name__}.inner_model; see CONTRIBUTING.md"
+                f"it, or override {type(self).__name__}.inner_model; see v2drop docs adding-an-architecture"
             )
         return model.base_model
 
@@ -79,7 +79,7 @@ class Adapter(ABC):
         if layers is None:
             raise UnsupportedModelError(
                 f"{type(inner).__name__} has no language_model.layers: override {type(self).__name__}.decoder_layers (and "
-                "inner_model, if this is not the model that takes pictures and token ids); see CONTRIBUTING.md"
+                "inner_model, if this is not the model that takes pictures and token ids); see v2drop docs adding-an-architecture"
             )
         return layers
 
@@ -91,7 +91,7 @@ class Adapter(ABC):
         if found is None:
             raise UnsupportedModelError(
                 f"no module of {type(inner).__name__} holds its decoder layers: override {type(self).__name__}.language_model; "
-                "see CONTRIBUTING.md"
+                "see v2drop docs adding-an-architecture"
             )
         return found
 
@@ -117,7 +117,7 @@ class Adapter(ABC):
         if placeholder is None:
             raise UnsupportedModelError(
                 f"{type(model.config).__name__} has no {name}, the id of the placeholders that {type(self).__name__} looks "
-                "for: pass the adapter of this model type, or none; see README, 'Supported models'"
+                "for: pass the adapter of this model type, or none; see v2drop docs models"
             )
         if inputs.get("input_ids") is not None:
             return inputs["input_ids"] == placeholder

@@ -50,10 +50,12 @@ def attach(
     if adapter is None:
         adapter = get_adapter(model)
     elif not isinstance(adapter, Adapter):
-        raise UnsupportedModelError(f"adapter={adapter!r}: pass an instance of a v2drop.Adapter; see CONTRIBUTING.md")
+        raise UnsupportedModelError(
+            f"adapter={adapter!r}: pass an instance of a v2drop.Adapter; see v2drop docs adding-an-architecture"
+        )
     bare = unwrap(model)
     if not isinstance(bare, nn.Module):
-        raise UnsupportedModelError(f"{type(model).__name__} is not a model; see README, 'Supported models'")
+        raise UnsupportedModelError(f"{type(model).__name__} is not a model; see v2drop docs models")
     depth, first = len(adapter.decoder_layers(bare)), adapter.first_stage(bare)
     chosen = make_method(method, metric=metric)
     if (schedule is None) == (retained is None):

@@ -54,7 +54,7 @@ class Attachment:
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
             raise AlreadyAttachedError(
                 f"v2drop is attached to this {self._name} already: detach() the first attachment, or leave its "
-                "with block (a deep copy of an attached model is attached too); see README, 'In Python'"
+                "with block (a deep copy of an attached model is attached too); see v2drop docs quick-start"
             )
         self._arguments = check_inner_model(inner, adapter.media_inputs)
         one_of_each = {type(layer): layer for layer in layers}
@@ -81,7 +81,7 @@ class Attachment:
 
     def __enter__(self) -> Attachment:
         if not self._hooks:
-            raise UsageError("this attachment was detached: call attach() again; see README, 'In Python'")
+            raise UsageError("this attachment was detached: call attach() again; see v2drop docs quick-start")
         return self
 
     def __repr__(self) -> str:
@@ -153,7 +153,7 @@ class Attachment:
         if getattr(module, "_is_replica", False):
             raise UsageError(
                 f"nn.DataParallel copies an attached {self._name}, whose copies would run with the weights of the first: use "
-                "DistributedDataParallel or device_map; see README, 'Limits'"
+                "DistributedDataParallel or device_map; see v2drop docs limits"
             )
         inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
         assigned = None

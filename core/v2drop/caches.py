@@ -49,7 +49,7 @@ def check_cache(cache: Any) -> None:
         if getattr(layer, "is_sliding", False):
             raise CacheError(
                 f"{type(cache).__name__} with {type(layer).__name__}: dropping needs layers that keep what they were given; "
-                "use a model without sliding windows; see README, 'Limits'"
+                "use a model without sliding windows; see v2drop docs limits"
             )
 
 

@@ -33,7 +33,7 @@ _FLAG = re.compile(
 )  # annotations of what cannot run over positions
 _OVER_SEQUENCES = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")  # of packed ones; see packing.py
 _SINCE = {"mm_encoder_outputs": "5.18"}  # arguments of inner models that earlier releases do without
-_READ_ON = "see CONTRIBUTING.md, 'What cannot work'"
+_READ_ON = "see v2drop docs adding-an-architecture, 'What cannot work'"
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class Chunk:
         if len(self._queries_per_layer) != self._num_layers:
             raise UnsupportedModelError(
                 f"{len(self._queries_per_layer)} of {self._num_layers} decoder layers took part: the model must pass "
-                "keyword arguments on to its decoder layers, each running once; see CONTRIBUTING.md"
+                "keyword arguments on to its decoder layers, each running once; see v2drop docs adding-an-architecture"
             )
         if self._cache is not None and self.dropper.rows is not None:
             assert self._past is not None

@@ -90,7 +90,7 @@ class ChunkMaker:
         if getattr(torch.compiler, "is_exporting", bool)():  # torch 2.6 does not say
             raise UsageError(
                 "torch.export of an attached model: how many tokens stay depends on the prompt, which an "
-                "exported graph cannot hold; detach() before exporting; see README, 'Limits'"
+                "exported graph cannot hold; detach() before exporting; see v2drop docs limits"
             )
         found = (
             None
@@ -107,6 +107,6 @@ class ChunkMaker:
         if media and (found is None or not found.any()):  # where the mask hides all of them, nothing is missing
             raise VisionMaskError(
                 "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
-                "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see README, 'Limits'"
+                "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see v2drop docs limits"
             )
         return None

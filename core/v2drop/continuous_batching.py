@@ -25,7 +25,7 @@ def refuse_pictures(adapter: Adapter, inner: Any, inputs: Mapping[str, Any]) -> 
         raise UsageError(
             'generate_batch() and generate(cache_implementation="paged") of transformers take token ids alone, so the model '
             "would not see the pictures of this prompt: call generate() with another cache, for padded batches of prompts too; "
-            "see README, 'Limits'"
+            "see v2drop docs limits"
         )
 
 

@@ -199,12 +199,14 @@ def check_masks(vision_mask: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Check both masks and return where the real tokens are, bool [B, S]. Raises VisionMaskError."""
     if not isinstance(vision_mask, Tensor) or vision_mask.dtype != torch.bool or vision_mask.ndim != 2:
         found = f"{vision_mask.dtype} {list(vision_mask.shape)}" if isinstance(vision_mask, Tensor) else vision_mask
-        raise VisionMaskError(f"vision mask is {found!r}: it is a bool tensor [batch, sequence]; see README, 'Limits'")
+        raise VisionMaskError(
+            f"vision mask is {found!r}: it is a bool tensor [batch, sequence]; see v2drop docs limits"
+        )
     if attention_mask is None:
         return torch.ones_like(vision_mask)
     if attention_mask.shape != vision_mask.shape:
         raise VisionMaskError(
             f"attention mask is {list(attention_mask.shape)} but the vision mask is {list(vision_mask.shape)}: both run "
-            "over the columns of this chunk; see README, 'Limits'"
+            "over the columns of this chunk; see v2drop docs limits"
         )
     return attention_mask.to(vision_mask.device).bool()

@@ -26,7 +26,7 @@ def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
         found = f"{list(mask.shape)}, {mask.dtype}," if isinstance(mask, Tensor) else type(mask).__name__
         raise VisionMaskError(
             f"vision_mask is {found} but the call has {batch} samples of {length} tokens: assign a bool tensor "
-            f"[{batch}, {length}]; see README, 'Limits'"
+            f"[{batch}, {length}]; see v2drop docs limits"
         )
     return mask.repeat_interleave(batch // mask.shape[0], dim=0)
 
@@ -44,7 +44,7 @@ def agreed_mask(assigned: Tensor, placeholders: Tensor | None) -> Tensor:
         marked = "marks no vision token" if placeholders[sample, column] else "marks a vision token"
         raise VisionMaskError(
             f"vision_mask {marked} at sample {sample}, column {column}, and input_ids say otherwise ({len(differing)} columns "
-            "differ): make it for these very ids, after padding, or assign none; see README, 'Limits'"
+            "differ): make it for these very ids, after padding, or assign none; see v2drop docs limits"
         )
     return assigned
 

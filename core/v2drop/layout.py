@@ -132,7 +132,7 @@ class VisionLayout:
             if len(where) != sum(map(len, media)):
                 raise VisionMaskError(
                     f"{len(where)} vision tokens but {len(media)} pictures or videos of {[len(medium) for medium in media]} "
-                    "tokens: pass the inputs as the processor made them; see README, 'Limits'"
+                    "tokens: pass the inputs as the processor made them; see v2drop docs limits"
                 )
             spans += list(zip(where.split([len(medium) for medium in media]), media, strict=True))
         spans = sorted((span for span in spans if len(span[0])), key=lambda span: span[0][0].tolist())

@@ -39,7 +39,7 @@ def _option(vision: Any, name: str) -> int:
     if not hasattr(vision, name):
         raise UnsupportedModelError(
             f"{type(vision).__name__} has no {name}, which patch_grid takes from the vision tower's configuration: pass one that "
-            "has it, or describe pictures by Medium and View; see CONTRIBUTING.md"
+            "has it, or describe pictures by Medium and View; see v2drop docs adding-an-architecture"
         )
     value: int = getattr(vision, name)
     return value

@@ -30,19 +30,19 @@ def get_adapter(model: Any) -> Adapter:
     if not isinstance(bare, nn.Module) or model_type is None:
         raise UnsupportedModelError(
             f"{type(model).__name__} is not a transformers model: pass a vision-language model such as "
-            "LlavaForConditionalGeneration; see README, 'Supported models'"
+            "LlavaForConditionalGeneration; see v2drop docs models"
         )
     known = registered_adapters()
     if model_type not in known:
         raise UnsupportedModelError(
             f"no adapter for model type {model_type!r} ({type(bare).__name__}): there are {', '.join(known) or 'none'}. "
-            "CONTRIBUTING.md shows how to add one"
+            "v2drop docs adding-an-architecture shows how to add one"
         )
     adapter = known[model_type].load()()
     if not isinstance(adapter, Adapter):
         raise UnsupportedModelError(
             f"entry point {known[model_type].value!r} of model type {model_type!r} is not a v2drop.Adapter class; "
-            "see CONTRIBUTING.md"
+            "see v2drop docs adding-an-architecture"
         )
     return adapter
 

@@ -32,7 +32,7 @@ def check_release(model: Any, adapter: Adapter) -> None:
     release = str(getattr(sys.modules.get("transformers"), "__version__", TESTED[-1]))
     span = f"v2drop was tested on transformers {TESTED[0]} to {TESTED[-1]}"
     if _numbers(release) < _numbers(TESTED[0]):
-        raise UnsupportedModelError(f"transformers {release} is installed: {span}; see README, 'Supported models'")
+        raise UnsupportedModelError(f"transformers {release} is installed: {span}; see v2drop docs models")
     kind = type(adapter.decoder_layers(model)[0])
     if _numbers(release) <= _numbers(TESTED[-1]) or (release, kind) in _checked:
         return
@@ -44,14 +44,14 @@ def check_release(model: Any, adapter: Adapter) -> None:
         refusal = (
             f"transformers {release} is installed: {span}, and a self-check of {kind.__name__} failed "
             f"({type(failure).__name__}: {failure}). Install transformers<={TESTED[-1]} or a newer v2drop; {ALLOW}=1 attaches "
-            "all the same; see README, 'Supported models'"
+            "all the same; see v2drop docs models"
         )
         if os.environ.get(ALLOW) != "1":
             raise UnsupportedModelError(refusal) from failure
         first, outcome = True, f"a self-check of {kind.__name__} failed, and {ALLOW}=1 allows it"
     _checked.add((release, kind))
     if first:
-        message = f"transformers {release} is newer: {span}; {outcome}; see README, 'Supported models'"
+        message = f"transformers {release} is newer: {span}; {outcome}; see v2drop docs models"
         warnings.warn(message, UntestedReleaseWarning, stacklevel=3)
 
 

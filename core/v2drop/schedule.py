@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import ScheduleError
 
-READ_ON = "see README, 'Schedules and budgets'"
+READ_ON = "see v2drop docs schedules"
 PAPER_DEPTHS = (3 / 32, 17 / 32, 22 / 32)  # V2Drop cuts LLaVA-1.5's 32 layers before layers 3, 17 and 22
 
 

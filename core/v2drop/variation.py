@@ -27,7 +27,7 @@ METRICS = {"l2": _l2, "l1": _l1, "cosine": _cosine}
 def check_metric(metric: str) -> None:
     """Raise MetricError unless `metric` is known."""
     if not isinstance(metric, str) or metric not in METRICS:
-        raise MetricError(f"unknown metric {metric!r}: use one of {', '.join(METRICS)} (README, 'Metrics')")
+        raise MetricError(f"unknown metric {metric!r}: use one of {', '.join(METRICS)} (v2drop docs methods)")
 
 
 def token_variation(current: Tensor, previous: Tensor, metric: str = "l2") -> Tensor:

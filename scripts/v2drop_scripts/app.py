@@ -11,6 +11,7 @@ from .batch import batch
 from .bench import bench
 from .compare_methods import compare_methods
 from .compare_models import compare_models
+from .docs import docs
 from .eval import evaluate
 from .new_adapter import new_adapter
 from .run import run
@@ -32,6 +33,7 @@ app.command("eval")(evaluate)
 app.command()(show)
 app.command()(adapters)
 app.command()(new_adapter)
+app.command()(docs)
 
 
 def print_version(wanted: bool) -> None:

@@ -22,7 +22,7 @@ def find_method(name: str) -> Method:
     except (ImportError, AttributeError, ValueError) as error:
         raise MethodError(f"method {name!r}: {error}; pass package:Class of what this Python can import") from error
     if not isinstance(kind, type) or not issubclass(kind, Method):
-        raise MethodError(f"method {name!r} is no subclass of v2drop.Method; see CONTRIBUTING.md on adding a method")
+        raise MethodError(f"method {name!r} is no subclass of v2drop.Method; see v2drop docs adding-a-method")
     try:
         return kind()
     except TypeError as error:

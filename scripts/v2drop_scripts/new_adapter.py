@@ -41,6 +41,6 @@ def new_adapter(
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"wrote {folder} for {values['model_class']}")
     if values["doubt"]:
-        console.print(f"beware: {values['doubt']}; see CONTRIBUTING.md, 'What cannot work'")
+        console.print(f"beware: {values['doubt']}; see v2drop docs adding-an-architecture, 'What cannot work'")
     console.print(f"next: pip install -e '{folder}[dev]' && pytest -v {folder}")
-    console.print("its tests fail where something is left to fill in; CONTRIBUTING.md walks through an example")
+    console.print("its tests fail where something is left to fill in; an example: v2drop docs adding-an-architecture")

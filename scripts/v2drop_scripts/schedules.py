@@ -113,7 +113,7 @@ def parse_stages(text: str) -> Schedule:
         except ValueError:
             raise CommandError(
                 f"--stages {text!r}: {part.strip()!r} is not a stage; pass LAYER:KEEP pairs, such as "
-                "'3:0.5,17:0.3,22:0'; see README, 'Schedules and budgets'"
+                "'3:0.5,17:0.3,22:0'; see v2drop docs schedules"
             ) from None
     return Schedule(stages)
 

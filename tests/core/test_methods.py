@@ -189,5 +189,5 @@ def test_a_seed_for_each_sample_is_as_the_seed_alone():
     ],
 )
 def test_options_that_cannot_be_are_refused(make):
-    with pytest.raises(v2drop.MethodError, match="see README, 'Methods'"):
+    with pytest.raises(v2drop.MethodError, match="see v2drop docs methods"):
         make()

@@ -117,7 +117,7 @@ def test_schedules_survive_json():
 def test_what_cannot_be_is_refused_and_quoted(make, quoted):
     with pytest.raises(ScheduleError, match=quoted) as error:
         make()
-    assert "README" in str(error.value)
+    assert "v2drop docs schedules" in str(error.value)
 
 
 def test_a_schedule_does_not_change():

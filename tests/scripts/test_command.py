@@ -191,9 +191,9 @@ def test_adapters_are_listed(here):
     assert {"model_type": "llava", "adapter": "v2drop_llava:LlavaAdapter"}.items() <= rows[0].items()
 
 
-def test_the_readmes_python_runs():
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.S)
+def test_the_quick_starts_python_runs():
+    page = (Path(__file__).parent.parent.parent / "docs" / "quick-start.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.S)
     example = next(block for block in blocks if "v2drop_zoo" in block)
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

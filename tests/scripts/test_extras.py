@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from readme_commands import HERE, command_lines
+from readme_commands import DOCS, HERE, command_lines
 from tiny_checkpoints import save_tiny
 
 from v2drop.installing import pip_install
@@ -82,16 +82,13 @@ def test_bulk_inference_says_what_to_install(llava_install, tmp_path):
 
 
 def after_make_demo():
-    """The README's lines that follow `make demo`: `make demo` installs what this install has."""
-    lines = [line for line in command_lines() if line.text.startswith("v2drop ") and not line.marked]
-    first, last = (
-        next(n for n, line in enumerate(lines) if line.text.startswith(w)) for w in ("v2drop run", "v2drop new")
-    )
-    return lines[first : last + 1]
+    """The quick start's lines that follow `make demo`: `make demo` installs what this install has."""
+    lines = command_lines(DOCS / "quick-start.md")
+    return [line for line in lines if line.text.startswith("v2drop ") and not line.marked]
 
 
 @pytest.mark.parametrize("line", after_make_demo(), ids=lambda line: line.text)
-def test_what_the_readme_lists_after_make_demo_works_there_or_names_its_extra(llava_install, line):
+def test_what_the_quick_start_lists_after_make_demo_works_there_or_names_its_extra(llava_install, line):
     words = [HERE.get(line.text, {}).get(word, word) for word in shlex.split(line.text)]
     done = llava_install("-m", "v2drop_scripts", *words[1:])
     if line.extra is None:

@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import v2drop
+from v2drop_scripts import docs
 
 ROOT = Path(__file__).parent.parent.parent
 CHECKPOINTS = ROOT / "scripts" / "v2drop_zoo" / "checkpoints"
@@ -28,6 +29,12 @@ def wheel(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "build", "--outdir", out, ROOT], check=True, capture_output=True)
     assert len(list(out.glob("*.tar.gz"))) == 1
     return next(out.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_pages_that_v2drop_docs_shows(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    shipped = {Path(name).stem for name in names if f"/{docs.INSTALLED}/" in name}
+    assert set(docs.pages()) <= shipped
 
 
 def test_the_wheel_holds_weights_licence_and_every_package(wheel):

@@ -1,4 +1,4 @@
-"""Every command line of the README is run by a test, or marked as needing a GPU and a hub."""
+"""Every command line of README and documentation is run by a test, or marked as needing a GPU and a hub."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ ROOT = Path(__file__).parent.parent.parent
 ELSEWHERE = {  # who runs it, and the text by which one sees that
     "make demo": (".ci/run", "make demo"),
     "make test": (".ci/run", "make lint test "),
-    "pip install '.[llava]'": ("Makefile", "$(INSTALL) '.[llava]'"),
-    "pip install '.[eval]'": ("Makefile", "--editable '.[eval]'"),
+    "pip install -e '.[llava]'": ("Makefile", "$(INSTALL) '.[llava]'"),
+    "pip install -e '.[eval]'": ("Makefile", "--editable '.[eval]'"),
     "make evaluate": ("tests/scripts/test_zoo.py", "def test_evaluate_prints_one_json_object"),
     "make train": ("tests/scripts/test_zoo.py", "def test_training_can_stop_and_go_on"),
+    **dict.fromkeys(
+        (
+            "v2drop new-adapter vip-llava --model-type vipllava",
+            "pip install -e 'v2drop-vip-llava[dev]'",
+            "pytest -v v2drop-vip-llava",
+        ),
+        ("tests/scripts/test_new_adapter.py", "def test_the_documented_walk_through"),
+    ),
     **dict.fromkeys(
         (
             "v2drop batch --input questions.jsonl --output out --model llava --retain 0.333",
@@ -37,9 +45,9 @@ ELSEWHERE = {  # who runs it, and the text by which one sees that
 def test_every_line_is_run_by_a_test_or_marked():
     lines = command_lines()
     unknown = [line.text for line in lines if not line.marked and line.text not in {**HERE, **ELSEWHERE}]
-    assert not unknown, f"add these to HERE or ELSEWHERE, or mark them in the README: {unknown}"
+    assert not unknown, f"add these to HERE or ELSEWHERE, or mark them in the text: {unknown}"
     gone = {*HERE, *ELSEWHERE} - {line.text for line in lines}
-    assert not gone, f"these are no longer in the README: {gone}"
+    assert not gone, f"these are no longer documented: {gone}"
     assert sum(line.marked for line in lines) >= 3
 
 

@@ -9,7 +9,7 @@
         def build_model(self): ...
         def make_sample(self, generator, media): ...
 
-`pytest -v` then prints one line for each promise. See CONTRIBUTING.md.
+`pytest -v` then prints one line for each promise. See `v2drop docs adding-an-architecture`.
 """
 
 from .promises import AdapterConformance

@@ -1,6 +1,6 @@
 """The other methods' scores once more, worked out plainly, one sample at a time, for the truth test.
 
-A method that is not here is not judged by the truth test; see CONTRIBUTING.md.
+A method that is not here is not judged by the truth test; see `v2drop docs adding-a-method`.
 """
 
 from __future__ import annotations

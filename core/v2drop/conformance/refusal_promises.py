@@ -76,5 +76,5 @@ class RefusalPromises(GenerationPromises):
     def _refused(self, kind: type[V2DropError], act: Callable[[], object], model: Any, record: Record) -> None:
         with self.attach(model, self.halves):
             said = str(raises(kind, act))
-        assert "README" in said or "start with a new cache" in said, "a message says what to do"
+        assert "v2drop docs" in said or "start with a new cache" in said, "a message says what to do"
         record("refused", said.replace(type(model).__name__, "model"))

@@ -26,7 +26,9 @@ class TruthPromises(Subject):
         everything = Schedule([(self.first_stage, 1.0)])
         with self.masking(model, everything):
             masked = model(**inputs).logits[self.is_text(inputs)]
-        explained = "attention in this model is not plainly causal; see CONTRIBUTING.md, 'What cannot work': {}".format
+        explained = (
+            "attention is not plainly causal; see v2drop docs adding-an-architecture, 'What cannot work': {}".format
+        )
         torch.testing.assert_close(masked, stock, atol=1e-4, rtol=1e-4, msg=explained)
 
     def test_truth_in_a_forward_pass(self) -> None:

@@ -39,16 +39,16 @@ def make_method(method: str | Method, **options: object) -> Method:
     if isinstance(method, Method):
         if given:
             raise MethodError(
-                f"{method!r} is made already: pass {', '.join(given)} where it is made; see README, 'Methods'"
+                f"{method!r} is made already: pass {', '.join(given)} where it is made; see v2drop docs methods"
             )
         return method
     if not isinstance(method, str) or method not in methods():
-        raise MethodError(f"unknown method {method!r}: use one of {', '.join(methods())}; see README, 'Methods'")
+        raise MethodError(f"unknown method {method!r}: use one of {', '.join(methods())}; see v2drop docs methods")
     kind = methods()[method]
     known = inspect.signature(kind).parameters
     wrong = [name for name in given if name not in known]
     if wrong:
         raise MethodError(
-            f"method {method!r} has no option {', '.join(wrong)}: it has {', '.join(known) or 'none'}; see README, 'Methods'"
+            f"method {method!r} has no option {', '.join(wrong)}: it has {', '.join(known) or 'none'}; see v2drop docs methods"
         )
     return kind(**given)

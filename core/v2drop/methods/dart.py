@@ -26,7 +26,7 @@ class Dart(Method):
 
     def __init__(self, pivots: int = 8) -> None:
         if not isinstance(pivots, int) or pivots < 1:
-            raise MethodError(f"pivots={pivots!r}: a whole number from 1 on; see README, 'Methods'")
+            raise MethodError(f"pivots={pivots!r}: a whole number from 1 on; see v2drop docs methods")
         self.pivots = pivots
 
     def score(self, context: StageContext) -> Tensor:

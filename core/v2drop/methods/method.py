@@ -82,7 +82,7 @@ class StageContext:
         if self.look is None:
             raise UsageError(
                 "this method looks at a model's attention, and there is no model: use v2drop.attach, or another method; "
-                "see README, 'Methods'"
+                "see v2drop docs methods"
             )
         return self.look
 

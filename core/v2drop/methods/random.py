@@ -29,14 +29,14 @@ class Random(Method):
         seeds = [seed] if isinstance(seed, int) else list(seed)
         if not all(isinstance(each, int) and abs(each) < 2**63 for each in seeds):
             raise MethodError(
-                f"seed={seed!r}: a whole number of 64 bits, or one for each sample; see README, 'Methods'"
+                f"seed={seed!r}: a whole number of 64 bits, or one for each sample; see v2drop docs methods"
             )
         self.seed = seed
 
     def score(self, context: StageContext) -> Tensor:
         """Numbers from 0 to 1."""
         if not isinstance(self.seed, int) and len(self.seed) != len(context.rank):
-            raise MethodError(f"{len(self.seed)} seeds for {len(context.rank)} samples; see README, 'Methods'")
+            raise MethodError(f"{len(self.seed)} seeds for {len(context.rank)} samples; see v2drop docs methods")
         state = _mixed(_mixed(torch.tensor(self.seed)) + context.layer)  # on the CPU: a number, which needs no transfer
         start = state.item() if state.ndim == 0 else state[:, None].to(context.rank.device)
         return _mixed(context.rank + start).to(torch.float64).div(2.0**63).abs().float()

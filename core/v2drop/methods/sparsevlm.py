@@ -30,7 +30,7 @@ class SparseVLM(Method):
 
     def __init__(self, recycle: float = 0.0) -> None:
         if not 0 <= recycle <= 1:
-            raise MethodError(f"recycle={recycle!r}: a share from 0 to 1; see README, 'Methods'")
+            raise MethodError(f"recycle={recycle!r}: a share from 0 to 1; see v2drop docs methods")
         self.recycle = recycle
 
     def score(self, context: StageContext) -> Tensor:
