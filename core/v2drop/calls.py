@@ -24,6 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Arguments of decoder layers that run over positions, by v2drop's name for them: what some releases call them instead."""
 
+_CACHE_NAMES = ("cache", *NAMES["cache"])
 _BY_TYPE = {  # an argument whose name is not known is told by its annotation, where that is its own
     "cache": re.compile(r"\bCache\b"),
     "position_embeddings": re.compile(r"tuple\[(torch\.)?Tensor, (torch\.)?Tensor\]", re.IGNORECASE),
@@ -143,7 +144,8 @@ def cache_argument(model: nn.Module, cache: Any) -> dict[str, Any]:
 
 def cache_in(arguments: Mapping[str, Any]) -> Any:
     """The cache among a call's arguments, or in an output, whatever it is called there; None if there is none."""
-    for value in arguments.values():
+    # by its names first: torch.compile makes a step anew whenever something changes its shape that was looked at
+    for value in (*map(arguments.get, _CACHE_NAMES), *arguments.values()):
         if is_cache(value):
             return value
     return None
@@ -156,7 +158,7 @@ def is_cache(value: Any) -> bool:
 
 def is_paged(arguments: Mapping[str, Any]) -> bool:
     """Whether a call is one of transformers' continuous batching, by its cache."""
-    return any(type(value).__name__ == "PagedAttentionCache" for value in arguments.values())
+    return any(type(arguments.get(name)).__name__ == "PagedAttentionCache" for name in _CACHE_NAMES)
 
 
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
