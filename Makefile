@@ -52,10 +52,11 @@ test-installs: setup  ## install the wheel as people do, one extra at a time, wi
 docs: setup  ## build the documentation as a site into out/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and import-linter: packages look only down
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=core:adapters:scripts $(BIN)/lint-imports --no-cache
 
 format: setup  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

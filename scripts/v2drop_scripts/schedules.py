@@ -90,7 +90,7 @@ def choose_schedule(method: str | Method, decoder: Decoder, keep: Keep, recommen
         return Schedule([])
     if keep.schedule is not None:
         schedule = keep.schedule
-    elif recommended is None or chosen.depths != Method.depths:
+    elif recommended is None or chosen.depths is not None:
         usual = USUAL if recommended is None else recommended.retained(decoder.layers)
         schedule = chosen.schedule(decoder.layers, usual if keep.retain is None else keep.retain, decoder.first_stage)
     elif keep.retain is not None:

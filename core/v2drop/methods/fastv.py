@@ -14,7 +14,7 @@ class FastV(Method):
     """One cut before layer 2 (of 32): attention from the last token in the layer before, averaged over heads."""
 
     name = "fastv"
-    depths: ClassVar[Sequence[float]] = (2 / 32,)
+    depths: ClassVar[Sequence[float] | None] = (2 / 32,)
     drops_rest = False
     reads_text = True
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..rows import Rows
-from ..schedule import Schedule
+from ..schedule import PAPER_DEPTHS, Schedule
 from ..selection import keep_highest
 
 
@@ -92,14 +92,15 @@ class Method(ABC):
 
     Attributes:
         name: what `attach(method=...)` calls it.
-        depths: where its authors cut, as shares of the decoder's depth.
+        depths: where its authors cut, as shares of the decoder's depth; None for methods without cuts of their own, which are
+            cut where V2Drop is.
         drops_rest: whether its last cut drops what is left, as V2Drop's does.
         reads_text: whether the text behind a picture has a say. Then what is taken together with the prompt, as in assisted
             generation and in generation without a cache, changes what stays.
     """
 
     name: ClassVar[str]
-    depths: ClassVar[Sequence[float]] = (3 / 32, 17 / 32, 22 / 32)
+    depths: ClassVar[Sequence[float] | None] = None
     drops_rest: ClassVar[bool] = True
     reads_text: ClassVar[bool] = False
 
@@ -112,11 +113,12 @@ class Method(ABC):
         return keep_highest(scores, context.candidates, context.staying), context.current
 
     def schedule(self, num_layers: int, retained: float, first: int = 1) -> Schedule:
-        """The schedule of this budget at the method's own cuts. Raises ScheduleError where they cannot reach it.
+        """The schedule of this budget at the method's cuts. Raises ScheduleError where they cannot reach it.
 
         Cuts before layer `first`, the first before which the model allows one, are made there.
         """
-        cuts = sorted({min(num_layers - 1, max(first, round(depth * num_layers))) for depth in self.depths})
+        depths = PAPER_DEPTHS if self.depths is None else self.depths
+        cuts = sorted({min(num_layers - 1, max(first, round(depth * num_layers))) for depth in depths})
         return Schedule.for_budget(num_layers, retained, cuts, drop_rest=self.drops_rest)
 
     def __repr__(self) -> str:
