@@ -49,8 +49,8 @@ class Attachment:
         self._vision_masks: WeakKeyDictionary[Thread, Tensor] = WeakKeyDictionary()  # by the thread that assigned it
         self._masks_wait = False  # whether there are any: a compiled step could not look into the dictionary
         self._traces: WeakKeyDictionary[Thread, ChunkTrace] = WeakKeyDictionary()  # by the thread that made the call
-        self._models = (ref(model), ref(unwrap(adapter.inner_model(model))))
         inner, layers = unwrap(adapter.inner_model(model)), adapter.decoder_layers(model)
+        self._models = (ref(model), ref(inner))
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
             raise AlreadyAttachedError(
                 f"v2drop is attached to this {self._name} already: detach() the first attachment, or leave its "

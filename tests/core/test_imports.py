@@ -36,7 +36,11 @@ def lint(folder):
         ("core/v2drop/rows.py", "import transformers", "The method needs torch alone"),
         ("core/v2drop_media/depth.py", "from v2drop_llava import LlavaAdapter", "Packages look only down"),
         ("adapters/v2drop_llava/adapter.py", "from v2drop_scripts import errors", "Packages look only down"),
-        ("core/v2drop/dropper.py", "from v2drop.conformance import cases", "What runs needs nothing of the conformance kit"),
+        (
+            "core/v2drop/dropper.py",
+            "from v2drop.conformance import cases",
+            "What runs needs nothing of the conformance kit",
+        ),
     ],
 )
 def test_a_forbidden_import_is_noticed(sources, file, line, contract):

@@ -133,7 +133,7 @@ CACHING = [
         "caches",
         "offloaded: a step sees fillers",
         CHUNK,
-        'if self._changed_at and (rows is not None or self._ragged or kwargs.get("attention_mask") is not None):',
+        "if self._changed_at and (rows is not None or self._ragged or kwargs.get(names.attention_mask) is not None):",
         "if self._changed_at and (rows is not None or getattr(self._cache, 'offloading', False) is False):",
         ("tests/adapters/test_offloaded_cache.py::test_an_offloaded_cache_gives_what_a_resident_one_gives[llava]",),
     ),

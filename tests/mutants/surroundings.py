@@ -11,10 +11,8 @@ PLACED = "tests/adapters/test_placement.py::test_"
 DEVICES = "tests/adapters/test_several_devices.py::test_layers_may_lie_on_two_devices"
 
 # In a forward call, each layer asks for the chunk that it was handed; a mutant asks for the one that began last.
-HANDED_CHUNK = "    chunk = kwargs.pop(_CHUNK, None)\n    if chunk is None:\n        return None\n    if args:"
-LAST_CHUNK = HANDED_CHUNK.replace(
-    "    if args:", "    chunk = vars(_before_layer).setdefault('last', chunk)\n    if args:"
-)
+HANDED_CHUNK = "    chunk = kwargs.pop(_CHUNK, None)\n    if chunk is None:\n        return None\n    names"
+LAST_CHUNK = HANDED_CHUNK.replace("    names", "    chunk = vars(_before_layer).setdefault('last', chunk)\n    names")
 LAST_CHUNK = LAST_CHUNK.replace(
     "    chunk = vars", "    if layer == 0:\n        _before_layer.last = chunk\n    chunk = vars"
 )
@@ -48,8 +46,8 @@ SURROUNDINGS = [
         "inputs",
         "embeddings: marks serve the next call too",
         ATTACHMENT,
-        "assigned = self._vision_masks.pop(_thread(), None)",
-        "assigned = self._vision_masks.get(_thread())",
+        "assigned, self.vision_mask = self.vision_mask, None",
+        "assigned = self.vision_mask",
         (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
     ),
     Mutant(
@@ -112,8 +110,8 @@ SURROUNDINGS = [
         "inputs",
         "own positions: are not passed on",
         ATTACHMENT,
-        "(args, {**kwargs, _CHUNK: chunk})",
-        '(args, {**kwargs, "position_ids": None, _CHUNK: chunk})',
+        "args, {**kwargs, _CHUNK: chunk}",
+        'args, {**kwargs, "position_ids": None, _CHUNK: chunk}',
         (f"{LLAVA}truth_with_positions_of_ones_own",),
     ),
     Mutant(
@@ -188,14 +186,6 @@ SURROUNDINGS = [
         "scores = self.method.score(context).float() * (1 + (\n"
         "                torch.distributed.is_initialized() and torch.distributed.get_rank() * hidden_states.mean(-1)))",
         ("tests/adapters/test_tensor_parallel.py::test_ranks_keep_what_a_single_process_keeps[llava]",),
-    ),
-    Mutant(
-        "threads",
-        "a new thread finds the mask of one that has ended",
-        "core/v2drop/attachment.py",
-        "_THREAD.number = next(_THREADS)",
-        "_THREAD.number = 0",
-        (f"{CONTRACT}a_vision_mask_of_a_thread_that_ended_serves_no_other",),
     ),
     Mutant(
         "threads",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mutants.__main__ import MUTANTS, PROJECT
 from mutants.mutant import Mutant
 from mutants.runner import Runner
 
@@ -85,3 +86,9 @@ def test_mutants_are_noticed_or_survive_or_are_stale(project):
 def test_tests_that_fail_with_nothing_broken_judge_nothing(project):
     with pytest.raises(RuntimeError, match=r"nothing broken: \['tests/test_tiny.py::test_wrong'\]"):
         next(Runner(project, preloaded=["pytest"]).judge([mutant("test_wrong"), mutant("test_half")]))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.broken)
+def test_no_mutant_is_stale(mutant):
+    assert (PROJECT / mutant.file).read_text().count(mutant.old) == 1
+    assert all((PROJECT / test.partition("::")[0]).exists() for test in mutant.tests)
