@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 # pip install '.[page]', without -e, puts a copy in the place of the development install: edits do nothing from then on
 define KEEP_EDITABLE
-@grep -qs '"editable": true' $(VENV)/lib/python3*/site-packages/v2drop-*.dist-info/direct_url.json || { \
+@grep -Eqs '"editable": *true' $(VENV)/lib/python3*/site-packages/v2drop-*.dist-info/direct_url.json || { \
 	echo "v2drop in $(VENV) is a copy of the sources: installing it from this checkout again, with pip install -e"; $(INSTALL) '.[$1]'; }
 endef
 

@@ -99,7 +99,7 @@ class Attachment:
         if self._hooks and _in_a_call(self._models):
             raise UsageError(
                 f"another thread is in a call of this {self._name}, which would go on without v2drop: wait until it has "
-                "returned, then detach(); see docs/service.md"
+                "returned, then detach(); see v2drop docs service"
             )
         for hook in self._hooks:
             hook.remove()

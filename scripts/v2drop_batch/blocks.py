@@ -110,7 +110,7 @@ class PicturesBlock(Block):
 def read_line(line: bytes) -> Data:
     """What a line of a file of JSON lines holds."""
     try:
-        return read_object(line.decode())
+        return read_object(line.decode("utf-8-sig"))  # a first line may begin with a mark of its encoding
     except ValueError as error:
         return str(error)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .store import REJECTED, Store, Summary
 
@@ -57,7 +58,8 @@ def print_report(console: Console, report: Report, store: Store) -> None:
     table = Table(show_header=False)
     done = f"{data['answered']:,} of {data['rows']:,}"
     table.add_row("answered", done + (f", {data['rows_before']:,} rows before" if data["rows_before"] else ""))
-    table.add_row("rejected", f"{data['rejected']:,}" + (f", in {store.folder / REJECTED}" if data["rejected"] else ""))
+    where = f", in {store.folder / REJECTED}" if data["rejected"] else ""
+    table.add_row("rejected", Text(f"{data['rejected']:,}{where}"))
     if data["retained"] is not None:
         table.add_row("retained", f"{data['retained']:.1%} of the vision tokens, averaged over layers")
     if data["working_seconds"] is not None:
@@ -69,4 +71,4 @@ def print_report(console: Console, report: Report, store: Store) -> None:
             "seconds", f"{data['working_seconds']:.1f} after {data['starting_seconds']:.1f} to start {actors}"
         )
     console.print(table)
-    console.print(f"answers: {store.answers}", soft_wrap=True)
+    console.print(f"answers: {store.answers}", soft_wrap=True, markup=False)

@@ -65,12 +65,12 @@ def bench(
 
     import torch
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from .bench_plan import ALL, Plan, find_devices, find_dtypes, find_methods, schedules_of
     from .bench_table import print_bench
     from .checkpoints import quiet_transformers
     from .geometries import find_geometry
+    from .progress import counting_progress
     from .results import versions
     from .schedules import read_keep
 
@@ -88,8 +88,7 @@ def bench(
         plan.check(where, kind)
 
     results: dict[str, Any] = {"versions": versions(), "threads": threads, "rounds": rounds, "models": []}
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with counting_progress(Console(stderr=True)) as progress:
         bar = progress.add_task("starting", total=len(places) * sum(plan.cases for plan in plans) * (rounds + 1))
         for plan, (where, kind) in product(plans, places):
             progress.update(bar, description=f"{plan.geometry.name}, {kind}, {where}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -17,12 +17,11 @@ from .answers import generate_answers, refusals_told
 from .bench_rounds import in_turns, spread, spread_of_ratios
 from .errors import CommandError
 from .method_names import find_method
-from .timing import LanguageModelTimer, now
+from .timing import LanguageModelTimer, now, suitable_threads
 
 STEPS = 8  # decode steps that are timed, whatever the answer: it may be a single token
 ROUNDS = (3, 15)  # at least and at most
 SECONDS = 3.0  # about what rounds may take, beyond the least
-TINY = 20_000_000  # weights: with fewer, a second thread costs more than it gains
 
 
 class Turn(NamedTuple):
@@ -84,18 +83,6 @@ def compare(
         rounds = [in_turns(ways, number) for number in range(count)]
     times = Times([turns["dense"] for turns in rounds], [turns["dropped"] for turns in rounds], threads)
     return Comparison(answer.strip(), shorter.strip(), attached.report, times)
-
-
-@contextmanager
-def suitable_threads(network: Any) -> Iterator[int]:
-    """One thread for a tiny model on a CPU, torch's own number for others; yields how many."""
-    usual = torch.get_num_threads()
-    tiny = network.device.type == "cpu" and sum(weight.numel() for weight in network.parameters()) < TINY
-    torch.set_num_threads(1 if tiny else usual)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(usual)
 
 
 def _time(network: Any, inputs: Mapping[str, Any], attach: Any) -> Turn:

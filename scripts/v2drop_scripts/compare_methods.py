@@ -63,5 +63,5 @@ def compare_methods(
         task, max_new_tokens, fixed, against, random_seeds,
     )  # fmt: skip
     with telling_how_to_go_on(out):
-        found = run_comparison(settings, out, named=method or (), pictures=html is not None)
+        found = run_comparison(settings, out, named=[*(method or ()), against], pictures=html is not None)
     deliver(found, wanted, as_json)

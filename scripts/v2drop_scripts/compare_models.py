@@ -67,7 +67,7 @@ def compare_models(
         task, max_new_tokens, fixed, against, random_seeds,
     )  # fmt: skip
     with telling_how_to_go_on(out):
-        found = run_comparison(settings, out, named=[method], pictures=html is not None)
+        found = run_comparison(settings, out, named=[method, against], pictures=html is not None)
     deliver(found, wanted, as_json)
 
 

@@ -49,8 +49,8 @@ class Wanted:
     def check(self) -> None:
         """Raise CommandError for a file that cannot be written, or drawn: before the run, not after it."""
         check_files(self.csv, self.html, self.latex)
-        if self.plots is not None and self.plots.exists() and not self.plots.is_dir():
-            raise CommandError(f"{self.plots} is a file: --plots is a folder")
+        check_folder(self.out, "--out")
+        check_folder(self.plots, "--plots")
         if self.html is not None or self.plots is not None:
             require_plots()
 
@@ -89,6 +89,14 @@ def check_files(*paths: Path | None) -> None:
             raise CommandError(f"cannot write {path}: name a file in a folder that is there")
 
 
+def check_folder(path: Path | None, option: str) -> None:
+    """Raise CommandError for a folder that cannot be there, as a file stands in its way."""
+    if path is not None:
+        for part in (path, *path.resolve().parents):
+            if part.exists() and not part.is_dir():
+                raise CommandError(f"{part} is a file: {option} is a folder")
+
+
 def check_page(path: Path | None) -> None:
     """Raise CommandError for a page that cannot be written or drawn: before the run, not after it."""
     check_files(path)
@@ -103,7 +111,7 @@ def deliver(found: Comparison, wanted: Wanted, as_json: bool) -> None:
         write_all(results, wanted.out, NAME)
         write_answers(found.answers, wanted.out / ANSWERS)
     if wanted.csv is not None:
-        with wanted.csv.open("w", newline="") as file:
+        with wanted.csv.open("w", newline="", encoding="utf-8") as file:
             write_csv(results, file)
     if wanted.latex is not None:
         write_latex(results, wanted.latex)
@@ -139,7 +147,7 @@ def telling_how_to_go_on(out: Path | None) -> Iterator[None]:
 def write_all(results: dict[str, Any], folder: Path, name: str) -> None:
     """The results as JSON, CSV and Markdown side by side."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    with (folder / f"{name}.csv").open("w", newline="") as file:
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         write_csv(results, file)
     write_markdown(results, folder / f"{name}.md")

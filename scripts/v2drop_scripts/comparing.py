@@ -19,6 +19,7 @@ from .peak_memory import PeakMemory
 from .position import kept_places
 from .speed import attach, time_answer
 from .tasks import Batch, Task, subject_title
+from .timing import suitable_threads
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Harness:
             for entrant in todo:
                 result = self._answers(subject, batch, entrant) if batch.numbers else {"numbers": []}
                 self._write(subject, "batch", start, entrant, result, bar)
+        with suitable_threads(subject.model):
+            self._time(subject, timed, raced, bar)
+
+    def _time(self, subject: Subject, timed: int, raced: Sequence[Entrant], bar: TaskID) -> None:
+        """The first `timed` questions one by one."""
         for number in range(timed):
             todo = self._missing(subject, "timed", number, raced, bar)
             if not todo:

@@ -27,14 +27,14 @@ from .comparing import Harness, Subject
 from .entrants import Entrant, choose_entrants
 from .errors import CommandError
 from .given_answers import Differences, answers_of, as_rows, differences_of
-from .journal import SHA, Journal
+from .journal import FORMAT, SHA, Journal
 from .needs import MissingLibraryError, require_statistics, require_zoo
 from .progress import counting_progress
 from .results import collect, outcome, versions
 from .schedules import Decoder
 from .tasks import FileTask, Task, ZooTask, read_lines, subject_title, zoo_media
 
-FORMAT = 2  # of a journal's records: since the second they hold answers
+RECORDS = 2  # the format of a journal's records: since the second they hold answers
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Settings:
             "schedule": self.schedule and self.schedule.to_dict(),
             "task": self.task and {"file": str(self.task), SHA: content},
             "versions": versions(),
-            "journal": FORMAT,
+            FORMAT: RECORDS,
         }
 
 
@@ -94,7 +94,7 @@ def run_comparison(
     settings: Settings,
     out: Path | None,
     quiet: bool = False,
-    named: Collection[str] = (),
+    named: Collection[str | None] = (),
     pictures: bool = False,
 ) -> Comparison:
     """Run it, or the rest of it, and return what came out.
@@ -141,7 +141,7 @@ def run_comparison(
     return Comparison(results, answers, differences)
 
 
-def check_comparison(settings: Settings, named: Collection[str] = ()) -> None:
+def check_comparison(settings: Settings, named: Collection[str | None] = ()) -> None:
     """Refuse what can be told before a model is loaded or a question made.
 
     Raises:
@@ -165,7 +165,7 @@ def check_comparison(settings: Settings, named: Collection[str] = ()) -> None:
                 raise  # else it is told beside the results of the others
 
 
-def _check_subject(checkpoint: Checkpoint, modality: str, settings: Settings, named: Collection[str]) -> None:
+def _check_subject(checkpoint: Checkpoint, modality: str, settings: Settings, named: Collection[str | None]) -> None:
     find_adapter(checkpoint)
     if settings.task is None:
         _require_questions(checkpoint)

@@ -24,6 +24,8 @@ from .tables import (
     unreached,
 )
 
+LONGEST = 80  # letters of a model's name in files' names
+
 
 def write_comparison(results: dict[str, Any], path: Path, differences: Sequence[Differences] = ()) -> None:
     """The page of a comparison. `results` are plain data, as `results.collect` returns them; numbers may be None."""
@@ -33,20 +35,26 @@ def write_comparison(results: dict[str, Any], path: Path, differences: Sequence[
 def save_plots(results: dict[str, Any], folder: Path) -> None:
     """Every plot as an SVG and a PDF file, named for the model and what it shows."""
     folder.mkdir(parents=True, exist_ok=True)
+    taken: set[str] = set()
     with plot_style(on_paper=True):
         for title, rows in by_model(results).items():
-            for plot in comparison_plots(rows, _slug(title)):
+            name = _new_name(_slug(title), taken)
+            for plot in comparison_plots(rows, name):
                 save_plot(plot, folder)
 
 
-def comparison_section(results: dict[str, Any], differences: Sequence[Differences] = ()) -> str:
-    """Plots and tables of a comparison, model by model, then the differences; see `write_comparison`."""
+def comparison_section(results: dict[str, Any], differences: Sequence[Differences] = (), number: int = 0) -> str:
+    """Plots and tables of a comparison, model by model, then the differences; see `write_comparison`.
+
+    `number` tells its plots from those of the page's other comparisons.
+    """
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     threads = f"{results['threads']} thread{'s' * (results['threads'] != 1)}"
     left_out = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems(results))
     with plot_style():
         models = [
-            _model(results, title, rows, number) for number, (title, rows) in enumerate(by_model(results).items())
+            _model(results, title, rows, f"comparison-{number}-{place}")
+            for place, (title, rows) in enumerate(by_model(results).items())
         ]
     return page_part("comparison.html").substitute(
         command=html.escape(results["command"]),
@@ -64,17 +72,16 @@ def comparison_section(results: dict[str, Any], differences: Sequence[Difference
     )
 
 
-def _model(results: dict[str, Any], title: str, rows: Sequence[Row], number: int) -> str:
-    plots = "".join(as_figure(plot) for plot in comparison_plots(rows, f"{_slug(results['command'], title)}-{number}"))
-    tables = {
-        "What methods keep and know": group_of(results, rows, KNOWN),
-        "Right answers by kind of question": right_by_kind(rows),
-        "What they take": group_of(results, rows, TAKEN),
-    }
+def _model(results: dict[str, Any], title: str, rows: Sequence[Row], name: str) -> str:
+    plots = "".join(as_figure(plot) for plot in comparison_plots(rows, name))
+    tables = [
+        ("What methods keep and know", group_of(results, rows, KNOWN)),
+        *(("Right answers by kind of question", table) for table in right_by_kind(rows)),
+        ("What they take", group_of(results, rows, TAKEN)),
+    ]
     parts = [
         f'<h4>{heading}</h4><div class="wide" tabindex="0" role="region" aria-label="{heading}">{html_table(table)}</div>'
-        for heading, table in tables.items()
-        if table is not None
+        for heading, table in tables
     ]
     return f'<h3>{html.escape(title)}</h3><div class="plots">{plots}</div>{"".join(parts)}'
 
@@ -116,5 +123,15 @@ def _who(same: Iterable[Said]) -> str:
     return "; ".join(f"{method} at {', '.join(found)}" for method, found in budgets.items())
 
 
-def _slug(*texts: str) -> str:
-    return "-".join("-".join("".join(char if char.isalnum() else " " for char in text).split()) for text in texts)
+def _slug(text: str) -> str:
+    """What may stand in a file's name on any system."""
+    return "-".join("".join(char if char.isalnum() else " " for char in text).split())[:LONGEST] or "model"
+
+
+def _new_name(name: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken; some systems do not tell capitals."""
+    number, found = 1, name
+    while found.casefold() in taken:
+        number, found = number + 1, f"{name}-{number + 1}"
+    taken.add(found.casefold())
+    return found

@@ -107,13 +107,13 @@ def _accuracy_at_cost(rows: Sequence[Row], field: str, scale: float, title: str,
 
 
 def _bars(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, name: str) -> Plot | None:
-    methods, dense = _by_method([{field: None, **row} for row in rows], field), _dense(rows)
+    methods, dense = _by_method(rows, field), _dense(rows)
     if not methods:
         return None
     figure, axes = new_plot(3.0, "budget", unit)
     budgets = sorted({row["budget"] for found in methods.values() for row in found})
     width, told = 0.84 / len(methods), []
-    if dense is not None and dense.get(field) is not None:
+    if dense is not None and dense[field] is not None:
         axes.axhline(dense[field] * scale, color=INK, linestyle="--", linewidth=1, label=DENSE)
         told.append(f"dense {dense[field] * scale:.4g}")
     for number, (method, found) in enumerate(methods.items()):

@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .table_output import markdown_line
@@ -88,9 +89,9 @@ def _cells(values: Sequence[float], pattern: str, scale: float) -> list[str]:
 def print_tables(console: Console, results: Mapping[str, Any]) -> None:
     """For people."""
     for head, *lines in tables(results):
-        table = Table(*head)
+        table = Table(*map(escape, head))
         for line in lines:
-            table.add_row(*line)
+            table.add_row(*map(escape, line))
         console.print(table)
     console.print(LEGEND, highlight=False, soft_wrap=True)
 

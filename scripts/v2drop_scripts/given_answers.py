@@ -65,6 +65,7 @@ def answers_of(subject: Subject, journal: Journal) -> list[Said]:
         Said(number, entrant.method, entrant.budget, entrant.draw, answer, right)
         for entrant in subject.entrants
         for batch in records_of(journal, subject, entrant, "batch")
+        if batch["numbers"]
         for number, answer, right in zip(batch["numbers"], batch.get("answers", ()), batch["right"], strict=True)
     ]
 

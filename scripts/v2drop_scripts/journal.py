@@ -11,6 +11,7 @@ from typing import Any
 from .errors import CommandError
 
 JOURNAL = "journal.jsonl"
+FORMAT = "journal"  # the name of the records' format among settings
 SHA = "sha256"  # the name of a digest among settings
 MOST = 5  # so many changes are told one by one
 
@@ -68,6 +69,8 @@ def _read(path: Path, content: bytes, wanted: dict[str, Any]) -> list[dict[str, 
         found = first["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{path} is not the journal of a comparison: pass another folder to --out") from error
+    if found.get(FORMAT) != wanted.get(FORMAT):
+        raise CommandError(f"{path} was written by another version of v2drop: pass another folder to --out")
     check_settings(f"{path} belongs to", found, wanted, "--out")
     return records
 

@@ -35,7 +35,8 @@ def explorer_data(
                 "method": trace.method,
                 "stages": [stage.layer for stage in trace.schedule.stages],
                 "gone": dropped_before(layout, trace, depth),
-                "scores": None if trace.scores is None else _scores(layout, trace.scores),
+                "scores": _scores(layout, trace.scores),
+                "varies": trace.varies,
             }
             for trace in traces
         ],

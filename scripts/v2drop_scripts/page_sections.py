@@ -24,8 +24,8 @@ NEEDED = ("command", "rows", "task", "versions")  # of results, whatever else th
 NO_RESULTS = "holds no results of compare-methods or compare-models, as --json and --out write them"
 
 
-def read_comparison(path: Path) -> str:
-    """The section of a file of results. Raises CommandError where it holds none."""
+def read_comparison(path: Path, number: int = 0) -> str:
+    """The section of a file of results; `number` tells it from others on its page. Raises CommandError where it holds none."""
     try:
         results = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -35,8 +35,10 @@ def read_comparison(path: Path) -> str:
     lacking = [name for name in NEEDED if not isinstance(results, dict) or name not in results]
     if lacking:
         raise CommandError(f"{path} {NO_RESULTS}: it has no {' and no '.join(lacking)}")
+    if not results["rows"]:
+        raise CommandError(f"{path} {NO_RESULTS}: it has no rows")
     try:
-        return comparison_section(results)
+        return comparison_section(results, number=number)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise CommandError(f"{path} {NO_RESULTS} that can be drawn: {error!r}") from error
 

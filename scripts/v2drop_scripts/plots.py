@@ -24,6 +24,7 @@ COLOURS = {
 }  # fmt: skip
 OTHERS = ("#c2559d", "#a0673b", "#4f9fb5", "#9a9a2a")
 MARKERS = "osD^vPX*"
+_known = list(COLOURS)  # methods in the order in which they came up
 WIDTH = 4.6  # inches: what fills a column of the page at about its own size
 LETTER, HANDLE = 5.0, 34.0  # points of a legend's letters, about, and of the line and the space beside a name
 STYLE: dict[Any, Any] = {
@@ -56,14 +57,19 @@ def require_plots() -> None:
 
 
 def colour(method: str) -> str:
-    """A method's colour, the same in every plot."""
-    return COLOURS.get(method) or OTHERS[sum(map(ord, method)) % len(OTHERS)]
+    """A method's colour, the same in every plot; those that do not ship get theirs as they come."""
+    return COLOURS.get(method) or OTHERS[(_place(method) - len(COLOURS)) % len(OTHERS)]
 
 
 def marker(method: str) -> str:
     """A method's marker: colours alone do not reach everybody."""
-    names = [*COLOURS, *OTHERS]
-    return MARKERS[names.index(method) % len(MARKERS)] if method in names else MARKERS[sum(map(ord, method)) % 8]
+    return MARKERS[_place(method) % len(MARKERS)]
+
+
+def _place(method: str) -> int:
+    if method not in _known:
+        _known.append(method)
+    return _known.index(method)
 
 
 @contextmanager

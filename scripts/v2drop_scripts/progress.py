@@ -7,12 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.status import Status
+from rich.text import Text
 
 
 def counting_progress(console: Console, **options: Any) -> Progress:
     """Progress in whole steps; `options` are rich's."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -23,4 +24,4 @@ def counting_progress(console: Console, **options: Any) -> Progress:
 
 def waiting(what: str) -> Status:
     """A line on stderr, on a terminal alone, that goes when the block ends."""
-    return Console(stderr=True).status(what)
+    return Console(stderr=True).status(Text(what))

@@ -19,13 +19,15 @@ from .journal import Journal
 from .position import summarise
 from .schedules import DENSE
 from .statistics import mcnemar, ratio_interval, wilson_interval
+from .timing import threads_for
 
 Row = dict[str, Any]
 TIMED = ("prefill", "decode", "total")
 MEASURED = (
     "retained", "asked", "right", "accuracy", "seeds", "interval", "by_kind", "of_dense", "of_dense_interval", "p_random",
     "p_against", *(f"{part}_ms" for part in TIMED), *(f"{part}_quartiles" for part in TIMED), "prefill_ratio",
-    "decode_ratio", "peak_bytes", "working_bytes", "kv_bytes", "flops", "position", "error",
+    "prefill_ratio_quartiles", "decode_ratio", "decode_ratio_quartiles", "peak_bytes", "working_bytes", "kv_bytes",
+    "flops", "position", "error",
 )  # fmt: skip
 
 
@@ -45,6 +47,7 @@ def outcome(subject: Subject, journal: Journal, against: str | None = None) -> d
     return {
         "device": str(subject.model.device),
         "dtype": str(subject.model.dtype).removeprefix("torch."),
+        "threads": threads_for(subject.model),
         "task": {"name": subject.task.name, "questions": max(row["asked"] or 0 for row in found)},
         "rows": found,
         "skipped": [
@@ -65,7 +68,7 @@ def collect(command: str, seed: int, outcomes: Sequence[dict[str, Any]], against
         "versions": versions(),
         "device": outcomes[0]["device"],
         "dtype": outcomes[0]["dtype"],
-        "threads": torch.get_num_threads(),
+        "threads": outcomes[0]["threads"],
         "task": {
             "name": ", ".join(dict.fromkeys(each["task"]["name"] for each in outcomes)),
             "questions": max(counts),
@@ -174,7 +177,7 @@ def _accuracy(subject: Subject, entrant: Entrant, found: _Measured) -> Row:
         "right": right,
         "accuracy": right / asked,
         "seeds": [sum(draw.values()) / asked for draw in found.draws] if several else None,
-        "interval": list(wilson_interval(round(right), asked)),
+        "interval": list(wilson_interval(right, asked)),
         "by_kind": {kind: [sum(shares), len(shares)] for kind, shares in sorted(kinds.items())},
         "peak_bytes": median(peak for peak, _ in held) if held else None,
         "working_bytes": median(peak - rest for peak, rest in held) if held else None,
@@ -184,21 +187,20 @@ def _accuracy(subject: Subject, entrant: Entrant, found: _Measured) -> Row:
 
 
 def _speed(times: dict[int, Row], dense: dict[int, Row]) -> Row:
-    """Medians and quartiles over questions; ratios to dense are medians of each question's ratio."""
+    """Medians and quartiles over questions; ratios to dense are each question's own."""
     both = [(time, dense[number]) for number, time in times.items() if number in dense]
 
-    def ratio(name: str) -> float | None:
-        return median(time[name] / theirs[name] for time, theirs in both) if both else None
-
     row: Row = {}
+    for part in ("prefill", "decode"):
+        ratios = [time[part] / theirs[part] for time, theirs in both]
+        row[f"{part}_ratio"] = median(ratios) if ratios else None
+        row[f"{part}_ratio_quartiles"] = spread(ratios)["quartiles"] if len(ratios) > 1 else None
     for part in TIMED:
         taken = [1e3 * (time["prefill"] + time["decode"] if part == "total" else time[part]) for time in times.values()]
         row[f"{part}_ms"] = median(taken)
         row[f"{part}_quartiles"] = spread(taken)["quartiles"] if len(taken) > 1 else None
     return {
         **row,
-        "prefill_ratio": ratio("prefill"),
-        "decode_ratio": ratio("decode"),
         "kv_bytes": mean(time["kv_bytes"] for time in times.values()),
         "flops": mean(time["flops"] for time in times.values()),
     }

@@ -86,4 +86,4 @@ def run(
         name = f"{model}, {str(network.dtype).removeprefix('torch.')}"
         print_result(Console(), name, question, media, tokens, method, schedule, result)
         if overlay is not None:
-            Console().print(f"overlay: {overlay}")
+            Console().print(f"overlay: {overlay}", highlight=False, soft_wrap=True, markup=False)

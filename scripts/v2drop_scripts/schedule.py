@@ -25,6 +25,7 @@ def schedule(
     """Print the stages of a schedule on a model, and the vision tokens of each layer."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from .checkpoints import find_checkpoint, load_config, load_decoder
     from .schedules import choose_schedule, read_keep
@@ -47,7 +48,7 @@ def schedule(
         typer.echo(json.dumps(data))
         return
     console = Console()
-    table = Table("layers", "keep", "vision tokens", title=f"{model}: {count} vision tokens, {depth} layers")
+    table = Table("layers", "keep", "vision tokens", title=Text(f"{model}: {count} vision tokens, {depth} layers"))
     starts = [0, *(stage.layer for stage in chosen.stages)]
     shares = ["all", *(f"{stage.keep:.3f}" for stage in chosen.stages)]
     for start, stop, share in zip(starts, [*starts[1:], depth], shares, strict=True):

@@ -7,16 +7,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import v2drop
 
+from .bench_rounds import UNCLEAR, WIDEST, clear_ratio
 from .compare import STEPS, Comparison
 from .media import Media
 from .question import Question
 from .results import versions
-
-WIDEST = 0.25  # of a ratio: with quartiles further apart it says nothing
-UNCLEAR = "unclear"
 
 
 def as_json(
@@ -110,10 +109,17 @@ def _table(result: Comparison) -> Table:
         return f"{one / other:.2f} x" if other else "-"
 
     table, report = Table("", "dense", "dropped", "dropped / dense"), result.report
-    table.add_row("answer", result.dense, result.dropped, "same" if result.dense == result.dropped else "differs")
+    table.add_row(
+        "answer", Text(result.dense), Text(result.dropped), "same" if result.dense == result.dropped else "differs"
+    )
     for part in ("prefill", "decode"):
         times = result.times.of(part)
-        table.add_row(f"{part}, ms", in_ms(times["dense"]), in_ms(times["dropped"]), clear_ratio(times["ratio"]))
+        table.add_row(
+            f"{part}, ms",
+            in_ms(times["dense"]),
+            in_ms(times["dropped"]),
+            clear_ratio(**times["ratio"], pattern="{:.2f} x"),
+        )
     vision, per_layer = sum(report.vision_tokens), report.tokens_per_layer
     table.add_row("tokens per layer", str(vision), _runs(per_layer), ratio(sum(per_layer) / len(per_layer), vision))
     table.add_row("retained", "100 %", f"{report.retained:.1%}", "")
@@ -129,12 +135,6 @@ def in_ms(times: Mapping[str, Any]) -> str:
     """Seconds as "12.3 (11.9-13.0)"."""
     low, high = times["quartiles"]
     return f"{times['median'] * 1e3:.1f} ({low * 1e3:.1f}-{high * 1e3:.1f})"
-
-
-def clear_ratio(ratio: Mapping[str, Any]) -> str:
-    """A ratio, where its quartiles lie near each other; else that they do not."""
-    low, high = ratio["quartiles"]
-    return f"{ratio['median']:.2f} x" if high - low <= WIDEST * ratio["median"] else UNCLEAR
 
 
 def _runs(values: list[float]) -> str:

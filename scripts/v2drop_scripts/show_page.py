@@ -63,7 +63,7 @@ def show(
     from .schedules import Keep, read_keep
 
     check_page(out)
-    compared = [read_comparison(path) for path in comparison or []]
+    compared = [read_comparison(path, number) for number, path in enumerate(comparison or [])]
     sections = []
     keep = read_keep(preset, retain, stages, schedule)
     asked = keep != Keep() or any(value is not None for value in (image, video, fps, example, prompt, method))

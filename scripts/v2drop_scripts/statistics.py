@@ -6,37 +6,54 @@ import math
 from collections.abc import Sequence
 
 
-def wilson_interval(right: int, asked: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927). From 0 to 1 where nothing was asked."""
-    if not asked:
-        return 0.0, 1.0
-    from scipy.stats import binomtest
+def wilson_interval(right: float, asked: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927). From 0 to 1 where nothing was asked.
 
-    interval = binomtest(right, asked).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    `right` may be a mean over several tries, which are taken for one.
+    """
+    return _wilson(right, asked, _quantile(confidence)) if asked else (0.0, 1.0)
 
 
 def ratio_interval(
     ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95
 ) -> tuple[float, float] | None:
-    """Wald's interval of the ratio of two shares on the same questions (Fagerland, Lydersen and Laake 2014).
+    """Bonett and Price's interval of the ratio of two shares on the same questions (2006; Fagerland et al. 2014).
+
+    It is made of two Wilson intervals, and keeps its promise where both shares are near 1.
 
     Args:
         ours: whether each question was answered right by one, or the share of its tries.
         theirs: the same questions by the other, whose share is divided by.
 
     Returns:
-        The lower and the upper end; None where one of the two answered nothing right.
+        The lower and the upper end; None where the other answered nothing right.
     """
     pairs = list(zip(ours, theirs, strict=True))
     right, reference = sum(ours), sum(theirs)
-    if not right or not reference:
+    if not reference:
         return None
+    uneven = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)
+    either = right + sum(other * (1 - one) for one, other in pairs)  # questions that one of the two answered right
+
+    def spread(known: float) -> float:
+        return math.sqrt((1 - (known + 1) / (either + 2)) / (known + 1))
+
+    together = math.sqrt((uneven + 2) / ((right + 1) * (reference + 1)))
+    z = _quantile(confidence) * together / (spread(right) + spread(reference))
+    low, high = _wilson(right, either, z)
+    least, most = _wilson(reference, either, z)
+    return low / most, high / least
+
+
+def _quantile(confidence: float) -> float:
     from scipy.stats import norm
 
-    uneven = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)
-    width = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(uneven / (right * reference))
-    return right / reference * math.exp(-width), right / reference * math.exp(width)
+    return float(norm.ppf((1 + confidence) / 2))
+
+
+def _wilson(right: float, asked: float, z: float) -> tuple[float, float]:
+    middle, width = 2 * right + z * z, z * math.sqrt(z * z + 4 * right * (1 - right / asked))
+    return (middle - width) / (2 * (asked + z * z)), (middle + width) / (2 * (asked + z * z))
 
 
 def mcnemar(ours: Sequence[bool], theirs: Sequence[bool]) -> float:

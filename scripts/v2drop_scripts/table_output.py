@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import rich.table
 from rich.console import Console
+from rich.text import Text
 
 from .tables import (
     KNOWN,
@@ -28,8 +29,14 @@ from .tables import (
 )
 
 NARROWEST = 132  # columns of a screen that every table fits into
-IN_LATEX = ("method", "budget", "retained", "right", "of dense", "p against", "prefill / dense", "decode / dense")
-ESCAPED = str.maketrans({char: f"\\{char}" for char in "%_&#${}"} | {"\\": r"\textbackslash{}", "±": r"$\pm$"})
+IN_LATEX = (
+    "method", "budget", "retained", "right", "95 % interval", "of dense", "p against", "prefill, ms", "prefill / dense",
+    "decode, ms", "decode / dense",
+)  # fmt: skip
+ESCAPED = str.maketrans(
+    {char: f"\\{char}" for char in "%_&#${}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+)
 
 
 def print_results(console: Console, results: dict[str, Any]) -> None:
@@ -38,7 +45,7 @@ def print_results(console: Console, results: dict[str, Any]) -> None:
         console.width = NARROWEST
     for title, rows in by_model(results).items():
         _print(console, title, group_of(results, rows, KNOWN))
-        if kinds := right_by_kind(rows):
+        for kinds in right_by_kind(rows):
             _print(console, f"{title}: right answers by kind of question", kinds)
         _print(console, title, group_of(results, rows, TAKEN))
     for reason in unreached(results):
@@ -47,12 +54,12 @@ def print_results(console: Console, results: dict[str, Any]) -> None:
 
 
 def _print(console: Console, title: str, texts: Table) -> None:
-    table = rich.table.Table(title=title)
+    table = rich.table.Table(title=Text(title))  # kinds, names and paths are texts, whatever brackets they hold
     longest = max(len(row[0]) for row in texts.rows)
     for number, heading in enumerate(texts.headings):  # methods' names are shown as a whole on however narrow a screen
-        table.add_column(heading, no_wrap=number == 0, min_width=None if number else longest)
+        table.add_column(Text(heading), no_wrap=number == 0, min_width=None if number else longest)
     for row in texts.rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
@@ -72,7 +79,7 @@ def write_markdown(results: dict[str, Any], path: Path) -> None:
     if reasons := unreached(results):
         lines += ["", *(f"- {reason}" for reason in reasons)]
     for title, rows in by_model(results).items():
-        if kinds := right_by_kind(rows):
+        for kinds in right_by_kind(rows):
             lines += ["", f"{title}: right answers by kind of question:", "", *_markdown(kinds)]
     if left_out := problems(results):
         lines += ["", "Not as asked:", "", *(f"- {problem}" for problem in left_out)]
@@ -85,7 +92,8 @@ def _markdown(table: Table) -> list[str]:
 
 def markdown_line(texts: Sequence[str]) -> str:
     """A line of a Markdown table."""
-    return "| " + " | ".join(texts) + " |"
+    plain = (" ".join(text.splitlines()).replace("|", "\\|") for text in texts)
+    return "| " + " | ".join(plain) + " |"
 
 
 def write_latex(results: dict[str, Any], path: Path) -> None:
@@ -111,7 +119,7 @@ def _latex_line(texts: Sequence[str]) -> str:
 
 def write_csv(results: dict[str, Any], file: TextIO) -> None:
     """All rows' numbers, one line each."""
-    kinds = kinds_of(row for row in results["rows"])
+    kinds = kinds_of(results["rows"])
     plain = [_flat(row, kinds) for row in results["rows"]]
     writer = csv.DictWriter(file, list(plain[0]))
     writer.writeheader()

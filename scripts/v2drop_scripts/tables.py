@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .bench_rounds import UNCLEAR, WIDEST, clear_ratio
+from .entrants import BASELINE
 from .results import MEASURED
 from .tasks import subject_title
 
 Row = dict[str, Any]
+MOST_KINDS = 6  # columns: more are wider than a screen or a page
 WHO, KNOWN, TAKEN = "who", "what it knew", "what it took"  # groups of columns: on a screen one table would be too wide
 LEGEND = """retained: measured share of vision tokens, averaged over layers; each cut rounds down to whole tokens. Intervals are
-95 %: Wilson's of a share, Wald's of the ratio of two on the same questions. p: exact McNemar test, two-sided, same
-questions; of several seeds of random the median, and its share is the mean. Times are the language model's on single
-questions, without its head: medians, ± half the distance between quartiles; decode is {decode} steps. Peak: the most
-memory held during a batch, median; working: without what is held at rest. KV and FLOPs: of one question's prefill,
+95 %: Wilson's of a share, Bonett and Price's of the ratio of two on the same questions. p: exact McNemar test, two-sided,
+same questions; of several seeds of random the median, and its share is the mean. Times are the language model's on single
+questions, without its head: medians, ± half the distance between quartiles; decode is {decode} steps; {unclear}: one
+question alone, or quartiles of a ratio that lie more than {widest:.0%} apart. Peak: the most memory held during a batch,
+median; working: without what is held at rest. KV and FLOPs: of one question's prefill,
 without what scoring takes. Place: mean of the kept tokens' places in the sequence of vision tokens, 0 the first and 1 the
 last, over the stages; without a position bias it is about 0.5."""
 
@@ -40,7 +44,10 @@ class Table:
 def columns(results: dict[str, Any]) -> list[Column]:
     """The columns of a comparison's rows, but for the model."""
     against = results.get("against")
-    found = [
+    asked_for = (
+        [] if against in (None, BASELINE) else [Column(f"p against {against}", _number("p_against", ".2g"), KNOWN)]
+    )
+    return [
         Column("method", lambda row: row["method"], WHO),
         Column("budget", _number("budget", ".3f"), WHO),
         Column("retained", _number("retained", ".3f"), KNOWN),
@@ -49,19 +56,18 @@ def columns(results: dict[str, Any]) -> list[Column]:
         Column("of dense", _number("of_dense", ".1%"), KNOWN),
         Column("95 % interval of it", _interval("of_dense_interval"), KNOWN),
         Column("p against random", _number("p_random", ".2g"), KNOWN),
-        Column(f"p against {against}", _number("p_against", ".2g"), KNOWN),
+        *asked_for,
         Column("place", lambda row: "-" if row["position"] is None else f"{row['position']['mean']:.3f}", KNOWN),
         Column("prefill, ms", _time("prefill"), TAKEN),
         Column("decode, ms", _time("decode"), TAKEN),
         Column("total, ms", _time("total"), TAKEN),
-        Column("prefill / dense", _number("prefill_ratio", ".2f"), TAKEN),
-        Column("decode / dense", _number("decode_ratio", ".2f"), TAKEN),
+        Column("prefill / dense", _ratio("prefill"), TAKEN),
+        Column("decode / dense", _ratio("decode"), TAKEN),
         Column("peak, MB", _number("peak_bytes", ".0f", 1e-6), TAKEN),
         Column("working, MB", _number("working_bytes", ".1f", 1e-6), TAKEN),
         Column("KV, kB", _number("kv_bytes", ".0f", 1e-3), TAKEN),
         Column("MFLOPs", _number("flops", ".0f", 1e-6), TAKEN),
     ]
-    return [column for column in found if against or column.heading != f"p against {against}"]
 
 
 def _number(name: str, pattern: str, scale: float = 1.0) -> Callable[[Row], str]:
@@ -79,6 +85,14 @@ def _time(part: str) -> Callable[[Row], str]:
         quartiles = row[f"{part}_quartiles"]
         around = "" if quartiles is None else f" ± {(quartiles[1] - quartiles[0]) / 2:.1f}"
         return f"{row[f'{part}_ms']:.1f}{around}"
+
+    return text
+
+
+def _ratio(part: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        ratio = row[f"{part}_ratio"]
+        return "-" if ratio is None else clear_ratio(ratio, row[f"{part}_ratio_quartiles"])
 
     return text
 
@@ -116,15 +130,22 @@ def all_numbers(results: dict[str, Any]) -> Table:
     return Table(["model", *(column.heading for column in asked)], rows)
 
 
-def right_by_kind(rows: Sequence[Row]) -> Table | None:
-    """Of one model's rows, how many answers of each kind of question are right; None where there is but one kind."""
+def right_by_kind(rows: Sequence[Row]) -> list[Table]:
+    """Of one model's rows, how many answers of each kind of question are right, `MOST_KINDS` kinds a table.
+
+    There are none where all questions are of one kind.
+    """
     measured = [row for row in rows if row["by_kind"] is not None]
     kinds = kinds_of(measured)
     if len(kinds) < 2:
-        return None
+        return []
     budget = _number("budget", ".3f")
-    texts = [[row["method"], budget(row), *(_share(row["by_kind"].get(kind)) for kind in kinds)] for row in measured]
-    return Table(["method", "budget", *kinds], texts)
+    tables = []
+    for start in range(0, len(kinds), MOST_KINDS):
+        some = kinds[start : start + MOST_KINDS]
+        texts = [[row["method"], budget(row), *(_share(row["by_kind"].get(kind)) for kind in some)] for row in measured]
+        tables.append(Table(["method", "budget", *some], texts))
+    return tables
 
 
 def kinds_of(rows: Iterable[Row]) -> list[str]:
@@ -156,7 +177,7 @@ def legend() -> str:
     """What the columns mean."""
     from .speed import NEW_TOKENS
 
-    return LEGEND.format(decode=NEW_TOKENS - 1)
+    return LEGEND.format(decode=NEW_TOKENS - 1, unclear=UNCLEAR, widest=WIDEST)
 
 
 def problems(results: dict[str, Any]) -> list[str]:

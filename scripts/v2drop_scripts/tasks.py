@@ -173,11 +173,13 @@ class FileTask(Task):
 def read_lines(path: Path) -> tuple[list[Line], list[Skipped]]:
     """A file's lines that can be asked, and those that cannot. Raises CommandError where none can."""
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read {path}: {error}") from error
     lines, skipped = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(
+        text.split("\n"), start=1
+    ):  # splitlines() would cut at what JSON allows within a text
         if not line.strip():
             continue
         try:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
 from v2drop import get_adapter
+
+TINY = 20_000_000  # weights: with fewer, a second thread costs more than it gains
 
 
 class LanguageModelTimer:
@@ -61,3 +66,20 @@ def now() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+def threads_for(network: Any) -> int:
+    """One thread for a tiny model on a CPU, torch's own number for others."""
+    tiny = network.device.type == "cpu" and sum(weight.numel() for weight in network.parameters()) < TINY
+    return 1 if tiny else torch.get_num_threads()
+
+
+@contextmanager
+def suitable_threads(network: Any) -> Iterator[int]:
+    """Inside, torch uses as many threads as `threads_for` says; yields how many."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads_for(network))
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(usual)

@@ -21,7 +21,9 @@ from .errors import CommandError
 from .method_names import find_method
 from .position import kept_places, summarise
 
-Scores = dict[int, tuple[Tensor, Tensor]]
+
+class Scores(dict[int, tuple[Tensor, Tensor]]):
+    """By stage layer, columns int64 [n] and their scores float32 [n]."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Trace:
     Attributes:
         position: as `summarise` returns it.
         scores: by stage layer, what the method made of the first sample's tokens: the columns that could be dropped, and
-            their scores. None for V2Drop, whose score, the variation, is of interest at every layer.
+            their scores.
+        varies: whether the score is the variation, which is of interest at every layer.
     """
 
     method: str
@@ -39,18 +42,16 @@ class Trace:
     answer: str
     report: DropReport
     position: dict[str, Any] | None
-    scores: Scores | None = None
+    scores: Scores
+    varies: bool
 
 
 def trace(
     network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
 ) -> Trace:
     """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
-    chosen = find_method(method)
-    recorded: Scores | None = None if isinstance(chosen, V2Drop) else {}
-    if recorded is not None:
-        chosen = _recording(chosen, recorded)
-    with v2drop.attach(network, schedule, method=chosen) as run:
+    chosen, recorded = find_method(method), Scores()
+    with v2drop.attach(network, schedule, method=_recording(chosen, recorded)) as run:
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
     mask = v2drop.get_adapter(network).vision_mask(network, inputs)
     if run.report is None or mask is None:
@@ -58,7 +59,8 @@ def trace(
             "the prompt held no vision token: does the model's chat template place the picture or video?"
         )
     position = summarise([kept_places(run.report, mask)])
-    return Trace(method, schedule, answer.strip(), run.report, position, recorded)
+    varies = type(chosen) is V2Drop and chosen.metric == "l2"
+    return Trace(method, schedule, answer.strip(), run.report, position, recorded, varies)
 
 
 def _recording(method: Method, into: Scores) -> Method:

@@ -102,7 +102,7 @@ COMPARING = [
         STATISTICS,
         "uneven = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)",
         "uneven = sum(one + other for one, other in pairs)",
-        (f"{ROWS}every_number_is_what_one_computes_by_hand",),
+        (f"{PARTS}the_interval_of_a_ratio_is_the_published_one",),
     ),
     Mutant(
         "comparing",
@@ -132,8 +132,8 @@ COMPARING = [
         "comparing",
         "the interval is not Wilson's",
         STATISTICS,
-        'method="wilson"',
-        'method="exact"',
+        "z * math.sqrt(z * z + 4 * right * (1 - right / asked))",
+        "z * math.sqrt(4 * right * (1 - right / asked))",
         (f"{PARTS}wilson_intervals_are_the_published_formulas",),
     ),
     Mutant(

@@ -27,7 +27,8 @@ def row(method, budget, right, **more):
         "retained": budget or 1.0, "asked": 200, "right": right, "accuracy": accuracy,
         "interval": [accuracy - 0.05, min(accuracy + 0.05, 1.0)], "by_kind": {"where": [right // 2, 100], "what": [3, 100]},
         "of_dense": accuracy / 0.9, "p_random": 0.01, "prefill_ms": 12.5, "decode_ms": 30.25, "total_ms": 42.0,
-        "prefill_ratio": 0.5, "decode_ratio": 0.9, "peak_bytes": 123e6, "kv_bytes": 456e3, "flops": 7e8,
+        "prefill_ratio": 0.5,
+        "prefill_ratio_quartiles": [0.48, 0.53], "decode_ratio": 0.9, "peak_bytes": 123e6, "kv_bytes": 456e3, "flops": 7e8,
         "prefill_quartiles": [12.0, 14.0], "error": None,
         "position": {"mean": 0.625, "histogram": [0.05] * 5 + [0.15] * 5}, **more,
     }  # fmt: skip
@@ -110,6 +111,28 @@ def test_plots_are_written_as_files_too(tmp_path):
     assert (tmp_path / "plots" / "b-tiny-b-model-image-accuracy.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_plots_of_models_with_like_names_are_all_written(tmp_path):
+    names = ("models/a", "models-a", "Models A", "...", "x" * 300)
+    save_plots(results([row("v2drop", 0.333, 170, model=name) for name in names]), tmp_path)
+    accuracies = sorted(file.name for file in tmp_path.glob("*-accuracy.svg"))
+    assert len(accuracies) == len(names) == len({name.casefold() for name in accuracies})
+    assert max(map(len, accuracies)) < 120
+
+
+def test_many_kinds_of_question_stand_in_several_tables(tmp_path, open_page):
+    kinds = {f"a kind of question, number {number}": [number, 20] for number in range(20)}
+    page = opened(results([row("v2drop", 0.333, 170, by_kind=kinds)]), tmp_path, open_page)
+    assert page.texts("h4").count("Right answers by kind of question") == 4
+    assert (
+        max(
+            page.run(
+                "return [...document.querySelectorAll('.wide')].map((card) => card.scrollWidth - card.clientWidth)"
+            )
+        )
+        == 0
+    )
+
+
 def test_differences_are_cards_with_the_picture_and_who_says_what(tmp_path, open_page):
     dense = Said(3, "dense", None, 0, "left", True)
     others = [
@@ -166,6 +189,7 @@ def test_the_table_holds_every_measured_row_and_what_is_missing_is_told(page):
     assert known[1][3:6] == ["85.0%", "80.0% - 90.0%", "94.4%"]
     assert kinds[1][2:] == ["3.0%", "85.0%"]  # what, where
     assert taken[1][2:4] == ["12.5 ± 1.0", "30.2"]
+    assert taken[1][5:7] == ["0.50", "unclear"]
     assert page.texts("h4") == ["What methods keep and know", "Right answers by kind of question", "What they take"]
     told = page.texts("section.comparison li")
     assert told == [f"{MODEL}, image: fastv at 0.111: cannot reach it", "asked.jsonl, line 7: no answer"]
@@ -182,7 +206,7 @@ def test_what_was_not_measured_has_no_plot(tmp_path, open_page):
     bare = dict.fromkeys((*NOT_MEASURED, "retained", "interval", "of_dense", "peak_bytes", "kv_bytes", "position"))
     page = opened(results([row("v2drop", 0.333, 170, **bare), row("v2drop", 0.5, 180, **bare)]), tmp_path, open_page)
     ids = page.run("return [...document.querySelectorAll('.plot')].map((plot) => plot.id)")
-    assert [each.rpartition("-image-0-")[2] for each in ids] == ["accuracy"]
+    assert [each.rpartition("-")[2] for each in ids] == ["accuracy"]
     assert page.asked_and_complained() == ([], [])
 
 
@@ -231,16 +255,19 @@ def contrast(one, other):
 def test_show_writes_the_page_of_several_results(tmp_path, open_page):
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for file in files:
-        file.write_text(json.dumps({**FULL, "command": f"compare-{file.stem}"}))
+        file.write_text(json.dumps(FULL))
     show(comparison=files, out=tmp_path / "page.html")
     page = open_page(tmp_path / "page.html")
-    assert page.texts("h2") == ["compare-one: a task", "compare-two: a task"]
+    assert page.texts("h2") == ["compare-methods: a task"] * 2
     ids = page.run("return [...document.querySelectorAll('[id]')].map((node) => node.id)")
     assert len(ids) == len(set(ids))
     assert page.asked_and_complained() == ([], [])
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"rows": 3}', '{"command": "x", "rows": [{}]}', None])
+EMPTY = json.dumps(results([]))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"rows": 3}', '{"command": "x", "rows": [{}]}', EMPTY, None])
 def test_what_is_no_results_file_is_told(tmp_path, content):
     file = tmp_path / "results.json"
     if content is not None:

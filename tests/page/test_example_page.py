@@ -153,11 +153,19 @@ def test_the_heat_map_is_the_dense_models_variation(example):
     press(page, "#layer", "HOME")
     assert {fill for _, fill in page.run(fills)} == {"transparent"}
     assert page.find("#heat-title").text == "Variation, dense model"
-    press(page, "#layer", "ARROW_RIGHT", 2)
+    stages = [stage.layer for stage in example.schedule.stages]
+    layer = next(layer for layer in range(1, len(wanted)) if layer not in stages)
+    press(page, "#layer", "ARROW_RIGHT", layer)
+    assert page.find("#heat-title").text == "Variation, dense model"
     colours = dict(page.run(fills))
-    assert colours[int(wanted[1].argmax())] == "rgb(253, 231, 37)"
-    assert colours[int(wanted[1].argmin())] == "rgb(68, 1, 84)"
+    assert colours[int(wanted[layer - 1].argmax())] == "rgb(253, 231, 37)"
+    assert colours[int(wanted[layer - 1].argmin())] == "rgb(68, 1, 84)"
     assert len(set(colours.values())) > 20
+    first = stages[0]
+    assert data["runs"][0]["scores"][0]["layer"] == first
+    torch.testing.assert_close(
+        torch.tensor(data["runs"][0]["scores"][0]["values"]).double(), wanted[first - 1], rtol=1e-3, atol=1e-3
+    )
 
 
 def test_the_page_opens_on_the_first_stage(example):
@@ -166,6 +174,21 @@ def test_the_page_opens_on_the_first_stage(example):
     assert page.find("#status").text.startswith(f"Layer {first}:")
     assert shown(page, dropped=True) == example.dropped(first)[0]
     assert page.find("#strip-title").text == "Kept tokens in the order of the sequence"
+    assert page.find("#heat-title").text == f"Score of v2drop, before layer {first}"
+
+
+def test_the_heat_map_of_a_method_that_is_made_of_v2drop_is_its_own(tmp_path, monkeypatch):
+    (tmp_path / "reversed_v2drop.py").write_text(
+        "from v2drop.methods.v2drop import V2Drop\n\n\n"
+        "class Reversed(V2Drop):\n    name = 'reversed'\n\n"
+        "    def score(self, context):\n        return -super().score(context)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    show(model="llava", method=["reversed_v2drop:Reversed"], out=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    [run] = json.loads(text.partition('id="tokens">')[2].partition("</script>")[0])["runs"]
+    assert run["varies"] is False
+    assert all(value < 0 for stage in run["scores"] for value in stage["values"] if value is not None)
 
 
 def test_another_methods_heat_map_is_its_own_score(example):

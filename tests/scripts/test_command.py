@@ -16,8 +16,9 @@ from tiny_llava import tiny_llava
 
 import v2drop
 from v2drop.installing import pip_install
-from v2drop_scripts.compare import suitable_threads
-from v2drop_scripts.show import clear_ratio, in_ms
+from v2drop_scripts.bench_rounds import clear_ratio
+from v2drop_scripts.show import in_ms
+from v2drop_scripts.timing import suitable_threads
 from v2drop_zoo import CHECKPOINTS
 
 EXAMPLE = json.loads((CHECKPOINTS / "llava" / "v2drop.json").read_text())
@@ -87,8 +88,8 @@ def test_times_are_medians_of_rounds_with_their_spread(answered):
 
 
 def test_a_ratio_that_its_spread_hides_is_not_shown():
-    assert clear_ratio({"median": 0.62, "quartiles": [0.58, 0.66]}) == "0.62 x"
-    assert clear_ratio({"median": 1.0, "quartiles": [0.04, 26.87]}) == "unclear"
+    assert clear_ratio(0.62, [0.58, 0.66]) == "0.62"
+    assert clear_ratio(1.0, [0.04, 26.87]) == clear_ratio(0.03, None) == "unclear"
     assert in_ms({"median": 0.0123, "quartiles": [0.0119, 0.013]}) == "12.3 (11.9-13.0)"
 
 

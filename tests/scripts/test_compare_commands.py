@@ -125,9 +125,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_results(tmp_path, command):
 def test_bad_lines_are_reported_and_the_rest_goes_on(tmp_path, command):
     image = str(CHECKPOINTS / "llava" / "example.png")
     (tmp_path / "text.png").write_text("no picture")
-    good = {"question": "where is the 2 ?", "image": image, "answers": ["left", "on the left"], "kind": "place"}
+    good = {"question": "where is the 2 ?", "image": image, "answers": ["left", "on the\u2028left"], "kind": "place"}
     lines = [
-        json.dumps(good),
+        json.dumps(good, ensure_ascii=False),
         "not json",
         json.dumps({**good, "answers": []}),
         json.dumps({**good, "image": "text.png"}),
@@ -138,7 +138,7 @@ def test_bad_lines_are_reported_and_the_rest_goes_on(tmp_path, command):
         json.dumps({**good, "video": "a.mp4"}),
         json.dumps({**good, "answers": "right"}),
     ]
-    (tmp_path / "task.jsonl").write_text("\n".join(lines))
+    (tmp_path / "task.jsonl").write_text("\ufeff" + "\n".join(lines), "utf-8")  # as Windows' editors begin a file
     arguments = ("compare-methods", "--task", tmp_path / "task.jsonl", "--method", "v2drop")
     arguments = (*arguments, "--retain", "0.5", "--timed", "4", "--max-new-tokens", "3", "--out", tmp_path / "out")
     for _ in range(2):  # the second run finds all done
@@ -232,6 +232,7 @@ def test_a_budget_that_one_of_all_methods_cannot_reach_is_a_row_of_dashes(comman
         (["compare-methods", "--method", "pyramiddrop", "--retain", "0.222"], "pyramiddrop on llava: retained=0.222"),
         (["compare-methods", "--retain", "0.5 0.01"], "on llava: retained=0.01"),
         (["compare-methods", "--stages", "12:0"], "12 decoder layers"),
+        (["compare-methods", "--against", "pyramiddrop", "--retain", "0.222"], "pyramiddrop on llava: retained=0.222"),
         (["show", "--method", "fatsv"], "unknown method 'fatsv'"),
         (["run", "--method", "fatsv"], "unknown method 'fatsv'"),
         (["run", "--retain", "0.01"], "retained=0.01"),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import v2drop
 from v2drop_scripts.answers import is_right
-from v2drop_scripts.compare_output import budgets_of
+from v2drop_scripts.bench_rounds import spread
+from v2drop_scripts.compare_output import Wanted, budgets_of
 from v2drop_scripts.entrants import choose_entrants, unfairness
 from v2drop_scripts.errors import CommandError
 from v2drop_scripts.journal import JOURNAL, Journal
 from v2drop_scripts.peak_memory import PeakMemory
+from v2drop_scripts.plots import COLOURS, colour, marker
 from v2drop_scripts.position import kept_places, summarise
-from v2drop_scripts.statistics import mcnemar, wilson_interval
+from v2drop_scripts.schedules import Decoder
+from v2drop_scripts.statistics import mcnemar, ratio_interval, wilson_interval
 
 RECOMMENDED = v2drop.Schedule([(1, 0.5), (5, 0.5), (8, 0.0)])
 
@@ -30,6 +34,56 @@ def test_wilson_intervals_are_the_published_formulas(right, asked, low, high):
     interval = wilson_interval(right, asked)
     assert interval == pytest.approx(((middle - reach) / (1 + z**2 / asked), (middle + reach) / (1 + z**2 / asked)))
     assert interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_mean_of_several_tries_has_an_interval_between_those_of_its_neighbours():
+    below, mean, above = (wilson_interval(right, 4) for right in (2, 2.5, 3))
+    assert below[0] < mean[0] < above[0]
+    assert below[1] < mean[1] < above[1]
+
+
+def test_the_interval_of_a_ratio_is_the_published_one():
+    """Bonett and Price's of the example in Fagerland, Lydersen and Laake 2014: 1, 1, 7 and 12 pairs."""
+    ours, theirs = [1, 1] + [0] * 19, [1, 0] + [1] * 7 + [0] * 12
+    assert ratio_interval(ours, theirs) == pytest.approx((0.067, 0.923), abs=1e-3)
+    assert ratio_interval([0, 0], [0, 0]) is None
+
+
+def test_the_interval_of_a_ratio_covers_it_also_where_nearly_all_is_right():
+    low, high = ratio_interval([1] * 4, [1] * 4)
+    assert low < 0.7
+    assert high > 1.4
+    assert ratio_interval([0] * 1000, [1] * 1000) == pytest.approx((0, 0.0038), abs=1e-4)
+    random, held = np.random.default_rng(0), 0
+    for _ in range(1000):
+        ours, theirs = random.random(200) < 0.985, random.random(200) < 0.995
+        low, high = ratio_interval(ours.astype(int).tolist(), theirs.astype(int).tolist())
+        held += low <= 0.985 / 0.995 <= high
+    assert 0.92 < held / 1000 < 0.98
+
+
+def test_quartiles_lie_among_the_values():
+    assert spread([1.0, 10.0]) == {"median": 5.5, "quartiles": [3.25, 7.75]}
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_before_the_run(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.touch()
+    for option in ("out", "plots"):
+        wanted = Wanted(**{**dict.fromkeys(("out", "csv", "html", "latex", "plots")), option: file / "below" / "it"})
+        with pytest.raises(CommandError, match=rf"notes\.txt is a file: --{option} is a folder"):
+            wanted.check()
+
+
+def test_a_journal_of_another_version_is_refused_as_that(tmp_path):
+    Journal(tmp_path, {"seed": 0}).close()
+    with pytest.raises(CommandError, match="was written by another version of v2drop: pass another folder"):
+        Journal(tmp_path, {"seed": 0, "journal": 2})
+
+
+def test_methods_of_ones_own_look_different_from_each_other_in_plots():
+    looks = {(colour(name), marker(name)) for name in ("mine:A", "mine:I", "mine:E", *COLOURS)}
+    assert len(looks) == 3 + len(COLOURS)
 
 
 def test_mcnemars_test_is_exact_and_looks_at_differences_alone():
@@ -48,7 +102,9 @@ def test_answers_are_compared_but_for_case_space_and_full_stop():
 
 
 def test_dense_and_random_always_take_part_and_methods_without_cuts_share_theirs():
-    entrants = {entrant.key: entrant for entrant in choose_entrants(["v2drop", "fastv"], [0.5], 12, RECOMMENDED)}
+    found = choose_entrants(["v2drop", "fastv"], [0.5], Decoder(12), RECOMMENDED, random_seeds=2)
+    assert [entrant.draw for entrant in found] == [0, 0, 0, 0, 1]
+    entrants = {entrant.key[:2]: entrant for entrant in found}
     assert list(entrants) == [("dense", None), ("v2drop", 0.5), ("fastv", 0.5), ("random", 0.5)]
     assert entrants["v2drop", 0.5].schedule == entrants["random", 0.5].schedule
     assert [stage.layer for stage in entrants["v2drop", 0.5].schedule.stages] == [1, 5, 8]
@@ -56,9 +112,9 @@ def test_dense_and_random_always_take_part_and_methods_without_cuts_share_theirs
 
 
 def test_unknown_methods_and_budgets_out_of_reach_are_named():
-    entrants = {each.key: each for each in choose_entrants(["pyramiddrop"], [0.5, 0.111, 2.0], 12, None)}
+    entrants = {each.key[:2]: each for each in choose_entrants(["pyramiddrop"], [0.5, 0.111, 2.0], Decoder(12), None)}
     with pytest.raises(v2drop.MethodError, match="'best'"):
-        choose_entrants(["best"], [0.5], 12, None)
+        choose_entrants(["best"], [0.5], Decoder(12), None)
     assert "retained=0.111" in entrants["pyramiddrop", 0.111].error
     assert "retained=2.0" in entrants["pyramiddrop", 2.0].error
     assert entrants["pyramiddrop", 0.5].error is None
@@ -67,7 +123,7 @@ def test_unknown_methods_and_budgets_out_of_reach_are_named():
 @pytest.mark.parametrize("tokens", [144, 576, 2880])
 def test_budgets_are_fair_but_for_whole_tokens(tokens):
     for depth, budget in ((12, 0.5), (28, 0.333), (32, 0.222), (32, 0.111)):
-        for entrant in choose_entrants(list(v2drop.methods()), [budget], depth, None):
+        for entrant in choose_entrants(list(v2drop.methods()), [budget], Decoder(depth), None):
             if entrant.error or entrant.budget is None:
                 continue
             share = sum(entrant.schedule.tokens_per_layer(depth, tokens)) / depth / tokens

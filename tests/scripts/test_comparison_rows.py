@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import time
 
 import pytest
@@ -17,6 +16,7 @@ from v2drop_scripts.entrants import Entrant
 from v2drop_scripts.given_answers import answers_of, as_rows, differences_of, write_answers
 from v2drop_scripts.journal import Journal
 from v2drop_scripts.results import MEASURED, rows
+from v2drop_scripts.statistics import ratio_interval
 from v2drop_scripts.tasks import Asked, Task
 from v2drop_scripts.timing import LanguageModelTimer
 
@@ -100,14 +100,15 @@ def test_every_number_is_what_one_computes_by_hand():
     assert (fastv["asked"], fastv["right"], fastv["retained"]) == pytest.approx((8, 5, 0.5))
     assert fastv["by_kind"] == {"even": [3, 4], "odd": [2, 4]}
     assert fastv["of_dense"] == pytest.approx(5 / 7)
-    width = 1.959964 * math.sqrt(2 / 35)  # two questions are answered right by one of the two alone, of 5 and 7
-    assert fastv["of_dense_interval"] == pytest.approx([5 / 7 * math.exp(-width), 5 / 7 * math.exp(width)])
+    right, reference = [int(each) for each in RIGHT["fastv"]], [int(each) for each in RIGHT["dense"]]
+    assert fastv["of_dense_interval"] == list(ratio_interval(right, reference))
     assert dense["of_dense_interval"] is None
     assert fastv["interval"] == pytest.approx([0.3057, 0.8632], abs=1e-4)  # Wilson, z = 1.96
     assert fastv["p_random"] == pytest.approx(2 * (1 / 2) ** 4)  # four questions differ, all one way
     assert dense["p_random"] is random["p_random"] is None
     assert (fastv["prefill_ms"], fastv["decode_ms"], fastv["total_ms"]) == pytest.approx((200, 200, 500))
-    assert fastv["prefill_quartiles"] == pytest.approx([100, 300])
+    assert fastv["prefill_quartiles"] == pytest.approx([150, 250])
+    assert fastv["prefill_ratio_quartiles"] == pytest.approx([(1 / 4 + 1 / 3) / 2, (1 / 3 + 1) / 2])
     assert random["seeds"] is random["p_against"] is None
     assert fastv["prefill_ratio"] == pytest.approx(1 / 3)  # of 1/4, 1 and 1/3
     assert fastv["decode_ratio"] == pytest.approx(2 / 3)  # of 1/2, 3 and 2/3
@@ -164,6 +165,15 @@ def test_every_answer_is_a_row_and_those_unlike_denses_are_shown_with_their_pict
     ]
     assert first.picture.startswith("data:image/jpeg;base64,")
     assert [one.picture == "" for one in found.shown] == [one.question == "question 1" for one in found.shown]
+
+
+def test_a_batch_of_which_nothing_could_be_read_spoils_no_other():
+    journal = journal_of(0.5)
+    empty = {"record": "batch", "model": "tiny", "modality": "image", "start": 8, "numbers": []}
+    for method, budget, draw in (("dense", None, 0), ("fastv", 0.5, 0), ("random", 0.5, 0)):
+        journal.add({**empty, "method": method, "budget": budget, "draw": draw})
+    assert len(answers_of(subject_of(), journal)) == 3 * COUNT
+    assert {row["asked"] for row in rows(subject_of(), journal)} == {COUNT}
 
 
 def test_what_was_not_timed_for_dense_has_no_ratio_and_what_could_not_run_says_why():

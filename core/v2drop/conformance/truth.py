@@ -45,7 +45,7 @@ class MaskingTruth:
         if method not in ("v2drop", *PLAIN_SCORES) and schedule.stages:
             raise MethodError(
                 f"method {method!r} has no plain score to compare it with: add one to PLAIN_SCORES in "
-                "v2drop.conformance.plain_scores; see v2drop docs adding-an-architecture on adding a method"
+                "v2drop.conformance.plain_scores; see v2drop docs adding-a-method"
             )
         self.metric, self.method = metric, method
         self.schedule, self.adapter, self.placeholders = schedule, adapter, torch.tensor(placeholders)

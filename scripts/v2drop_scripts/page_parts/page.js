@@ -72,14 +72,14 @@
     }
   }
 
-  // What the method goes by at a layer: V2Drop by the variation, at any layer; others by the score at their last stage.
+  // What the method goes by: its score at the last stage. Between stages V2Drop's score is of interest too, the variation.
   function scoreAt(now) {
-    const { method, scores } = run();
-    if (scores === null) {
+    const { method, scores, varies } = run();
+    const stage = scores.filter((each) => each.layer <= now).pop();
+    if (varies && !(stage && stage.layer === now)) {
       const none = "Layer 0 has no layer before it to compare with.";
       return { name: "Variation, dense model", values: now ? data.variation[now - 1] : null, none, layer: now };
     }
-    const stage = scores.filter((each) => each.layer <= now).pop();
     const name = stage ? `Score of ${method}, before layer ${stage.layer}` : `Score of ${method}`;
     const none = scores.length ? `It scores tokens first before layer ${scores[0].layer}.` : "It scores no token.";
     return { name, values: stage ? stage.values : null, none, layer: stage && stage.layer };
