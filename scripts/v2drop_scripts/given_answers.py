@@ -66,7 +66,7 @@ def answers_of(subject: Subject, journal: Journal) -> list[Said]:
         for entrant in subject.entrants
         for batch in records_of(journal, subject, entrant, "batch")
         if batch["numbers"]
-        for number, answer, right in zip(batch["numbers"], batch.get("answers", ()), batch["right"], strict=True)
+        for number, answer, right in zip(batch["numbers"], batch["answers"], batch["right"], strict=True)
     ]
 
 
@@ -94,7 +94,7 @@ def write_answers(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def differences_of(subject: Subject, answers: Sequence[Said]) -> Differences:
-    """Where methods differ from dense, with pictures: first what most of them answer otherwise. Random's draws are left out."""
+    """Where methods differ from dense, with pictures: first what most of them answer otherwise. Of random the first seed counts."""
     dense = {said.number: said for said in answers if said.method == DENSE}
     others: dict[int, list[Said]] = {number: [] for number in dense}
     for said in answers:

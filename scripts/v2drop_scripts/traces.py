@@ -22,8 +22,7 @@ from .method_names import find_method
 from .position import kept_places, summarise
 
 
-class Scores(dict[int, tuple[Tensor, Tensor]]):
-    """By stage layer, columns int64 [n] and their scores float32 [n]."""
+Scores = dict[int, tuple[Tensor, Tensor]]  # by stage layer, columns int64 [n] and their scores float32 [n]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ def trace(
     network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
 ) -> Trace:
     """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
-    chosen, recorded = find_method(method), Scores()
+    recorded: Scores = {}
+    chosen = find_method(method)
     with v2drop.attach(network, schedule, method=_recording(chosen, recorded)) as run:
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
     mask = v2drop.get_adapter(network).vision_mask(network, inputs)

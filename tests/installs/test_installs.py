@@ -112,6 +112,11 @@ def test_run_at_keep_1_and_dropped(extra):
     assert dropped["dropped"]["retained"] == pytest.approx(0.5, abs=0.08)
 
 
+def test_the_pages_that_messages_name_are_there(extra):
+    _, install, _ = extra
+    assert "Caches" in install.call("docs", "limits", program="v2drop")
+
+
 def test_compare_methods_on_its_own_questions(extra):
     _, install, folder = extra
     command = ("compare-methods", "--model", folder, "--task", questions(folder), "--retain", 0.5, "--json")

@@ -44,8 +44,8 @@ COMPARING = [
         "comparing",
         "ratios are dense's to the method's",
         RESULTS,
-        "time[name] / theirs[name]",
-        "theirs[name] / time[name]",
+        "time[part] / theirs[part]",
+        "theirs[part] / time[part]",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
     Mutant(
