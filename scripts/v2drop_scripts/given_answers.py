@@ -94,7 +94,7 @@ def write_answers(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def differences_of(subject: Subject, answers: Sequence[Said]) -> Differences:
-    """Where methods differ from dense, with pictures: first what most of them answer otherwise. Of random the first seed counts."""
+    """Where methods differ from dense, with pictures: first what most answer otherwise. Of random the first seed counts."""
     dense = {said.number: said for said in answers if said.method == DENSE}
     others: dict[int, list[Said]] = {number: [] for number in dense}
     for said in answers:

@@ -21,7 +21,6 @@ from .errors import CommandError
 from .method_names import find_method
 from .position import kept_places, summarise
 
-
 Scores = dict[int, tuple[Tensor, Tensor]]  # by stage layer, columns int64 [n] and their scores float32 [n]
 
 

@@ -114,11 +114,14 @@ class Subject:
 
     @property
     def stock_beams_share_pictures(self) -> bool:
-        """Whether the beams of a sample with several pictures are all handed these; up to some release they are not."""
+        """Whether the beams of a sample with several pictures are all handed these; up to some release they are not.
+
+        Where `generate` encodes pictures before it multiplies samples, there are none to mix up.
+        """
         model, inputs, handed = self.model(), self.batch(2), []
         with model.register_forward_pre_hook(lambda *call: handed.append(call[-1]), with_kwargs=True):
             model.generate(**inputs, num_beams=2, max_new_tokens=1)
-        pixels = {name: value for name, value in inputs.items() if name.startswith("pixel_values")}
+        pixels = {name: inputs[name] for name in handed[0] if name.startswith("pixel_values") and name in inputs}
         return all(torch.equal(handed[0][name], torch.cat([value, value])) for name, value in pixels.items())
 
     @property
