@@ -123,10 +123,10 @@ def run_comparison(
                     subject = load_subject(checkpoint, modality, settings, device)
                     harness.run(subject, bar)
                 except CommandError as error:
+                    progress.remove_task(bar)
                     if len(checkpoints) == 1:
                         raise
                     failed.append({"model": checkpoint.name, "modality": modality, "reason": str(error)})
-                    progress.remove_task(bar)
                     continue
                 parts.append(outcome(subject, journal, settings.against))
                 said = answers_of(subject, journal)

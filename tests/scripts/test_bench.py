@@ -116,7 +116,7 @@ def test_ratios_are_taken_within_rounds():
 
 
 def test_quartiles_enclose_the_median():
-    assert spread([4.0, 1.0, 2.0, 3.0, 5.0]) == {"median": 3.0, "quartiles": [1.5, 4.5]}
+    assert spread([4.0, 1.0, 2.0, 3.0, 5.0]) == {"median": 3.0, "quartiles": [2.0, 4.0]}
 
 
 def test_each_way_is_first_once():

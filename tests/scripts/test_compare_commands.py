@@ -211,7 +211,7 @@ def test_answers_differences_seeds_and_the_files_that_papers_need(tmp_path, comm
     assert page.read_text().count("<article>") == len(differing) > 0
 
     table = latex.read_text()
-    assert "\\begin{tabular}{lrrrrrrrr}" in table
+    assert "\\begin{tabular}{lrrrrrrrrrrrr}" in table
     assert re.search(r"^fastv & 0\.111 & 0\.1\d\d & [\d.]+\\% & ", table, re.MULTILINE)
     assert {file.suffix for file in plots.iterdir()} == {".svg", ".pdf"}
 

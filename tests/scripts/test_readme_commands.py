@@ -11,7 +11,7 @@ from readme_commands import HERE, command_lines, run_here
 ROOT = Path(__file__).parent.parent.parent
 ELSEWHERE = {  # who runs it, and the text by which one sees that
     "make demo": (".ci/run", "make demo"),
-    "make test": (".ci/run", "make lint test "),
+    "make test": (".ci/run", "make lint docs test "),
     "pip install -e '.[llava]'": ("Makefile", "$(INSTALL) '.[llava]'"),
     "pip install -e '.[eval]'": ("Makefile", "--editable '.[eval]'"),
     "make evaluate": ("tests/scripts/test_zoo.py", "def test_evaluate_prints_one_json_object"),

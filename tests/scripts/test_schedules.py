@@ -88,7 +88,7 @@ def asked(way, command):
     found["bench"] = {row["method"]: row["schedule"] for row in models[0]["rows"]}
     said("show", *every, *way.options, "--max-new-tokens", 1, "--out", way.folder / "page.html")
     page = (way.folder / "page.html").read_text()
-    pattern = r"<td>({})</td><td>[^<]*</td><td>([^<]*)</td>"
+    pattern = r"<td>({})</td><td[^>]*>[^<]*</td><td[^>]*>([^<]*)</td>"
     found["show"] = dict(re.findall(pattern.format("|".join(METHODS)), page))
     return found
 
