@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 from packaging.version import Version
 
-from .overlay import PROJECT, asked_by_extras
+from v2drop.releases import TESTED
+
+from .overlay import PROJECT, asked_by_extras, pinned
 
 DATA, PAGE = PROJECT / "docs" / "releases.json", PROJECT / "docs" / "releases.md"
 HEAD = """# Releases that v2drop was tested on
@@ -92,4 +94,4 @@ class Outcomes:
     def write(self):
         rows = sorted(self._rows.values(), key=lambda row: (Version(row.transformers), Version(row.torch)))
         DATA.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-        PAGE.write_text(HEAD.format(newest=rows[-1].transformers, oldest=rows[0].transformers) + table(rows))
+        PAGE.write_text(HEAD.format(newest=pinned("transformers"), oldest=TESTED[0]) + table(rows))
