@@ -23,7 +23,7 @@ from v2drop_scripts.errors import tell_mistakes
 from v2drop_scripts.eval import LMMS_MODELS, evaluate
 from v2drop_scripts.eval_runs import Evaluation, make_run
 from v2drop_scripts.results import versions
-from v2drop_scripts.tables import markdown_line
+from v2drop_scripts.table_output import markdown_line
 
 FEWEST = 80  # questions to two processes, so that there is a middle
 FOLDERS = {"dense": "dense", METHOD: f"{METHOD}-{RETAINED}"}  # of `v2drop eval`, in its --out

@@ -40,13 +40,13 @@ def references(task: str, tasks: Path, count: int, seed: int, out: Path) -> list
     settings = Settings(
         "compare-methods", [(name, modality)], [METHOD], [RETAINED], count, seed, 0, file, LONGEST_ANSWER
     )
-    rows = {row["method"]: row for row in run_comparison(settings, out / task, quiet=True)["rows"]}
+    rows = {row["method"]: row for row in run_comparison(settings, out / task, quiet=True).results["rows"]}
     subject = load_subject(find_checkpoint(name), modality, settings, "cpu")
     found = []
     for entrant in subject.entrants:
         if entrant.method != BASELINE:
             answers: list[str] = []
-            for start in range(0, count, BATCH):  # its journal holds what is right, not the answers
+            for start in range(0, count, BATCH):  # as they come: its journal holds them without space around
                 batch = subject.task.load(range(start, min(start + BATCH, count)))
                 with attach(subject.model, entrant, seed, batch.numbers):
                     answers += generate_answers(subject.model, subject.processor, batch.inputs, LONGEST_ANSWER)
