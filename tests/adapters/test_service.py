@@ -160,7 +160,7 @@ def test_continuous_batching_refuses_pictures_by_name():
     words = WORDS["input_ids"].tolist()
     try:
         wanted = [each.generated_tokens for each in stock(words, **GREEDY).values()]
-    except AttributeError:  # in some releases it takes no model whose language model has a config of its own
+    except (AttributeError, ValueError):  # in some releases it takes no model whose language model has its own config
         wanted = None
     with v2drop.attach(model, HALVES):
         for call in (

@@ -113,11 +113,8 @@ class Subject:
         return str(self.library.__version__).startswith("5.0.")
 
     @property
-    def most_media_of_several_answers(self) -> int:
-        """Of a sample that `generate` multiplies, for beams or several answers.
-
-        In some releases of transformers it hands the copies of a sample with several pictures different pictures.
-        """
+    def most_media_of_beams(self) -> int:
+        """Of a sample in beam search: some releases of transformers hand the beams of a sample with several different ones."""
         model, logits = self.model(), []
         with model.register_forward_hook(lambda *call: logits.append(call[-1].logits)):
             model.generate(**self.batch(3), num_beams=2, max_new_tokens=1)

@@ -53,13 +53,12 @@ class TruthPromises(Subject):
 
     def test_truth_in_sampling_several_answers(self) -> None:
         """So in sampling two answers to each prompt."""
-        act = partial(generate, do_sample=True, num_return_sequences=2)
-        self._hold(5000, 0.1, act, left=True, most_media=self.most_media_of_several_answers)
+        self._hold(5000, 0.1, partial(generate, do_sample=True, num_return_sequences=2), left=True)
 
     def test_truth_in_beam_search(self) -> None:
         """So with three beams, which trade caches with each other."""
         act = partial(generate, num_beams=3, num_return_sequences=2)
-        self._hold(6000, 0.1, act, left=True, most_media=self.most_media_of_several_answers)
+        self._hold(6000, 0.1, act, left=True, most_media=self.most_media_of_beams)
 
     def test_truth_in_a_later_turn(self) -> None:
         """So where a second question follows the first answer, on the same cache."""
