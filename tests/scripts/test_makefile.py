@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,9 +24,9 @@ def make_setup(tmp_path):
 
     def run(content):
         noted.write_text(content)
-        done = subprocess.run(
-            ["make", "setup", f"VENV={tmp_path}"], cwd=PROJECT, capture_output=True, text=True, check=True
-        )
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        command = ["make", "--no-print-directory", "setup", f"VENV={tmp_path}"]
+        done = subprocess.run(command, cwd=PROJECT, env=clean, capture_output=True, text=True, check=True)
         return done.stdout, log.read_text() if log.exists() else ""
 
     return run
