@@ -108,6 +108,12 @@ def test_pivots_stay_and_what_is_unlike_them():
     assert kept(Dart(pivots=1), look=Told(keys=keys), hidden=hidden) == [[3, 5, 6, 8], [0, 2]]
 
 
+def test_dart_takes_the_earlier_of_equal_tokens_as_a_pivot():
+    torch.manual_seed(0)
+    keys, hidden = torch.ones(2, 1, 10, 4), torch.randn(2, 10, 4)
+    assert kept(Dart(pivots=4), look=Told(keys=keys), hidden=hidden) == [[1, 2, 3, 4], [0, 1]]
+
+
 def test_recycled_tokens_are_means_of_dropped_ones():
     weights = torch.zeros(2, 1, 10, 10)
     weights[:, 0, 9, 1:9] = torch.arange(8, 0, -1) / 40

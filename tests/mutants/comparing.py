@@ -220,8 +220,8 @@ COMPARING = [
         "methods",
         "dart: pivots have the smallest keys",
         DART,
-        "size.topk(count, dim=1)",
-        "size.topk(count, dim=1, largest=False)",
+        "size.sort(dim=1, descending=True",
+        "size.sort(dim=1, descending=False",
         (f"{METHODS}pivots_stay_and_what_is_unlike_them",),
     ),
     Mutant(

@@ -53,13 +53,36 @@ def from_raters(plain: Plain) -> Tensor:
 
 def unlike_pivots(plain: Plain) -> Tensor:
     size = plain.keys.norm(dim=-1)
-    pivots = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))[:8]
+    pivots = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))
+    scores, swapped = (_by_pivots(plain, order[:8]) for order in (pivots, _swapped(pivots, size)))
+    if _kept(plain, scores) != _kept(plain, swapped):
+        return torch.ones_like(scores)  # undecided: rounding says which of these tokens are pivots
+    return scores
+
+
+def _by_pivots(plain: Plain, pivots: list[int]) -> Tensor:
     unit = plain.current / plain.current.norm(dim=-1, keepdim=True)
     scores = torch.zeros(len(unit), dtype=torch.float64)
     for column in plain.candidates:
         likeness = max((unit[column] @ unit[pivot]).item() for pivot in pivots)
         scores[column] = 3 - pivots.index(column) / 8 if column in pivots else -likeness
     return scores
+
+
+def _swapped(ordered: list[int], size: Tensor) -> list[int]:
+    """The columns in the other order where sizes differ by no more than rounding, as those of a picture's copies do."""
+    swapped: list[list[int]] = []
+    for column in ordered:
+        gap = size[swapped[-1][-1]] - size[column] if swapped else None
+        if gap is not None and gap <= 1e-6 * size[column]:
+            swapped[-1].append(column)
+        else:
+            swapped.append([column])
+    return [column for alike in swapped for column in reversed(alike)]
+
+
+def _kept(plain: Plain, scores: Tensor) -> set[int]:
+    return set(sorted(plain.candidates, key=lambda column: (-scores[column].item(), column))[: plain.staying])
 
 
 def hashed(plain: Plain) -> Tensor:

@@ -33,7 +33,7 @@ class Dart(Method):
         """2 or more for pivots, by their size; for others, minus the cosine with the most similar pivot."""
         size = torch.linalg.vector_norm(context.keys().float(), dim=(1, 3)).masked_fill(~context.candidates, -1.0)
         count = min(self.pivots, size.shape[1])
-        largest, pivots = size.topk(count, dim=1)
+        largest, pivots = (part[:, :count] for part in size.sort(dim=1, descending=True, stable=True))
         tokens = F.normalize(context.current.float(), dim=-1)
         samples = torch.arange(len(size), device=size.device)[:, None]
         cosines = tokens @ tokens[samples, pivots].transpose(1, 2)
