@@ -21,7 +21,7 @@ define KEEP_EDITABLE
 	echo "v2drop in $(VENV) is a copy of the sources: installing it from this checkout again, with pip install -e"; $(INSTALL) '.[$1]'; }
 endef
 
-.PHONY: help demo test features test-oldest test-newest test-versions test-installs docs lint format setup browser bench fuzz mutants strangers train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
+.PHONY: help demo test features test-oldest test-newest test-versions test-installs docs lint format setup browser bench fuzz mutants upstream train evaluate results eval-setup test-eval eval-proof batch-proof wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -78,21 +78,21 @@ fuzz: setup  ## dropping against masking in 1,000 random combinations (about 3 m
 mutants: setup  ## break one thing after the other on purpose and show which test notices: [OPTIONS="--only words"]
 	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m mutants $(OPTIONS)
 
-strangers: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
+upstream: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests
-	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m strangers $(TRANSFORMERS) $(OPTIONS)
+	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m upstream $(TRANSFORMERS) $(OPTIONS)
 
 train: setup  ## train the zoo's models (about 3 hours on two cores; both LLaVAs from scratch, the others from LLaVA), then write their cards
 	for name in llava llava_control llava_next qwen2_vl; do \
-		$(BIN)/python -m v2drop_zoo.train $$name && $(BIN)/python -m v2drop_zoo.card $$name || exit 1; done
+		$(BIN)/python -m v2drop_zoo_training.train $$name && $(BIN)/python -m v2drop_zoo_training.card $$name || exit 1; done
 
 evaluate: setup  ## measure the zoo's models, dense and with a third of the vision tokens
 	for options in llava llava_control llava_next qwen2_vl "qwen2_vl --modality video"; do \
-		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 && \
-		$(BIN)/python -m v2drop_zoo.evaluate $$options --questions 1000 --seed 0 --retain 0.333 || exit 1; done
+		$(BIN)/python -m v2drop_zoo_training.evaluate $$options --questions 1000 --seed 0 && \
+		$(BIN)/python -m v2drop_zoo_training.evaluate $$options --questions 1000 --seed 0 --retain 0.333 || exit 1; done
 
 results: setup  ## compare all methods on every zoo model, about an hour; writes docs/results, goes on after a stop
-	$(BIN)/python -m v2drop_zoo.results --out $(RESULTS) --journal $(JOURNAL)
+	$(BIN)/python -m v2drop_zoo_training.results --out $(RESULTS) --journal $(JOURNAL)
 
 eval-setup: $(EVAL)/.installed  ## install lmms-eval, with what it needs, beside the development install
 
@@ -100,10 +100,10 @@ test-eval: $(EVAL)/.installed  ## test the lmms-eval plug-in on the zoo, 20 ques
 	HF_HUB_OFFLINE=1 $(EVAL)/bin/python -m pytest tests/eval
 
 eval-proof: $(EVAL)/.installed  ## lmms-eval beside compare-methods, 200 questions a task; writes docs/results, goes on after a stop
-	HF_HUB_OFFLINE=1 $(EVAL)/bin/python benchmarks/eval_proof.py --out $(RESULTS)
+	HF_HUB_OFFLINE=1 $(EVAL)/bin/python tests/proofs/eval_proof.py --out $(RESULTS)
 
 batch-proof: setup  ## kill bulk inference on Ray in the middle, time 1 actor against 2 (about 7 minutes); writes docs/results/batch.*
-	$(BIN)/python -m v2drop_batch.proof --out $(RESULTS)
+	$(BIN)/python -m proofs.batch_proof --out $(RESULTS)
 
 wheel: setup  ## build the wheel and the sdist
 	$(BIN)/python -m build

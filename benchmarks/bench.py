@@ -21,8 +21,8 @@ from rich.progress import track
 from rich.table import Table
 from timed_model import build_model
 
-from v2drop_scripts.bench_rounds import spread
-from v2drop_scripts.results import versions
+from v2drop_measuring.rounds import spread
+from v2drop_measuring.versions import versions
 
 RESULTS = Path(__file__).parent / "results.json"
 TARGETS = {  # ratio: (bound, "at most" or "at least", what it says)

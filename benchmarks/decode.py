@@ -14,8 +14,8 @@ from timed_model import LENGTH, SCHEDULE, Prompt, build_model
 from transformers import StaticCache
 
 import v2drop
-from v2drop.calls import cache_argument, cache_in
-from v2drop_scripts.bench_rounds import in_turns, seconds
+from v2drop.hf.calls import cache_argument, cache_in
+from v2drop_measuring.rounds import in_turns, seconds
 
 STEPS = 8
 MORE_STEPS = 32  # of one sample, whose steps are short

@@ -8,11 +8,11 @@ from typing import Any
 from timed_model import EVERYTHING, LENGTH, SCHEDULE, VISION, Prompt
 
 import v2drop
-from v2drop.calls import cache_in
+from v2drop.hf.calls import cache_in
 from v2drop.methods import make_method
-from v2drop_scripts.bench_ideal import Ideal
-from v2drop_scripts.bench_measure import TimedScoring
-from v2drop_scripts.bench_rounds import in_turns, seconds
+from v2drop_bench.ideal import Ideal
+from v2drop_bench.measure import TimedScoring
+from v2drop_measuring.rounds import in_turns, seconds
 
 RAGGED = ((35, 10, 80, 35, 5, 60, 20, 35), (576, 576, 288, 576, 576, 144, 432, 576))  # text and vision tokens
 

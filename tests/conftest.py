@@ -5,7 +5,7 @@ import os
 import torch
 import transformers
 
-pytest_plugins = ["feature_table", "fuzz.tally", "run_command"]
+pytest_plugins = ["support.feature_table", "fuzz.tally", "support.run_command"]
 torch.set_num_threads(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from v2drop import Adapter, Medium, View, VisionLayout
+from v2drop import Adapter, MediaItem, View, VisionLayout
 
 
 class LlavaAdapter(Adapter):
@@ -27,7 +27,7 @@ class LlavaAdapter(Adapter):
         return VisionLayout.of((mask, [_picture(*size, vision.patch_size, class_token) for size in sizes]))
 
 
-def _picture(height: int, width: int, patch: int, class_token: bool) -> Medium:
+def _picture(height: int, width: int, patch: int, class_token: bool) -> MediaItem:
     rows, columns = height // patch, width // patch
     grid = View(rows, columns, (0, 0, columns * patch, rows * patch), class_token=class_token)
-    return Medium(height, width, [grid])
+    return MediaItem(height, width, [grid])

@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers.image_processing_utils import select_best_resolution
 
-from v2drop import Adapter, Medium, VisionLayout
-from v2drop.anyres import tiled_view, whole_view
+from v2drop import Adapter, MediaItem, VisionLayout
+from v2drop.layout.anyres import tiled_view, whole_view
 
 
 class LlavaNextAdapter(Adapter):
@@ -27,8 +27,8 @@ class LlavaNextAdapter(Adapter):
         return VisionLayout.of((mask, pictures))
 
 
-def _picture(height: int, width: int, config: Any) -> Medium:
+def _picture(height: int, width: int, config: Any) -> MediaItem:
     tile, patch = config.vision_config.image_size, config.vision_config.patch_size
     canvas = select_best_resolution((height, width), config.image_grid_pinpoints)
     views = [whole_view(height, width, tile, patch), tiled_view(height, width, canvas, tile, patch)]
-    return Medium(height, width, views)
+    return MediaItem(height, width, views)

@@ -10,9 +10,9 @@ from typing import Any
 
 from transformers.image_processing_utils import select_best_resolution
 
-from v2drop import Adapter, Medium, View, VisionLayout, VisionMaskError
-from v2drop.anyres import tiled_view, whole_view
-from v2drop.video import frame_times
+from v2drop import Adapter, MediaItem, View, VisionLayout, VisionMaskError
+from v2drop.layout.anyres import tiled_view, whole_view
+from v2drop.layout.frame_times import frame_times
 
 
 class LlavaOnevisionAdapter(Adapter):
@@ -56,14 +56,14 @@ def _are_alone(pictures: int, counts: Sequence[int] | None) -> list[bool]:
     return alone
 
 
-def _picture(height: int, width: int, config: Any, is_alone: bool) -> Medium:
+def _picture(height: int, width: int, config: Any, is_alone: bool) -> MediaItem:
     tile, patch = config.vision_config.image_size, config.vision_config.patch_size
     if not is_alone:
-        return Medium(height, width, [_square_view(height, width, tile, patch)])
+        return MediaItem(height, width, [_square_view(height, width, tile, patch)])
     canvas = select_best_resolution((height, width), config.image_grid_pinpoints)
     most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
     views = [whole_view(height, width, tile, patch), tiled_view(height, width, canvas, tile, patch, most)]
-    return Medium(height, width, views)
+    return MediaItem(height, width, views)
 
 
 def _square_view(height: int, width: int, tile: int, patch: int) -> View:
@@ -74,11 +74,11 @@ def _square_view(height: int, width: int, tile: int, patch: int) -> View:
     return View(tile // patch, tile // patch, box, newlines="last row")
 
 
-def _video(times: list[float], config: Any) -> Medium:
+def _video(times: list[float], config: Any) -> MediaItem:
     """A video whose frames were shown at `times`; its tokens are pooled to half of a picture's along each side."""
     size, patch = config.vision_config.image_size, config.vision_config.patch_size
     seen, side = size // patch * patch, math.ceil(size // patch / 2)
     views = [View(side, side, (0, 0, seen, seen), frames=(n, n), time=time) for n, time in enumerate(times)]
     if views:
         views[-1] = replace(views[-1], newlines="last row")
-    return Medium(size, size, views, is_video=True)
+    return MediaItem(size, size, views, is_video=True)

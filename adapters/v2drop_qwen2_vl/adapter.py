@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2drop import Adapter, VisionLayout
-from v2drop.patch_grid import patch_grid
-from v2drop.video import frame_times
+from v2drop.layout.frame_times import frame_times
+from v2drop.layout.patch_grid import patch_grid
 from v2drop_media.qwen_sizes import read_scaled
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from . import torch_without_numpy as torch_without_numpy
 from .adapter import Adapter, ModelDimensions
 from .attaching import attach
-from .attachment import Attachment
 from .cost import Cost
 from .dropper import ProgressiveDropper
 from .errors import (
@@ -20,13 +19,15 @@ from .errors import (
     V2DropError,
     VisionMaskError,
 )
-from .layout import Medium, Tiles, View, VisionLayout
+from .kept_tokens import KeptTokens
+from .layout import MediaItem, Tiles, View, VisionLayout
 from .methods import Method, StageContext, methods
+from .methods.variation import token_variation
 from .registry import get_adapter, registered_adapters
+from .renamed import MODULES, moved_modules, moved_names
 from .report import DropReport
-from .rows import Rows
+from .runtime.attachment import Attachment
 from .schedule import Schedule, Stage
-from .variation import token_variation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,15 +37,15 @@ __all__ = [
     "CacheError",
     "Cost",
     "DropReport",
+    "KeptTokens",
     "MediaError",
+    "MediaItem",
     "MediaWarning",
-    "Medium",
     "Method",
     "MethodError",
     "MetricError",
     "ModelDimensions",
     "ProgressiveDropper",
-    "Rows",
     "Schedule",
     "ScheduleError",
     "Stage",
@@ -63,3 +64,6 @@ __all__ = [
     "registered_adapters",
     "token_variation",
 ]
+
+moved_modules(MODULES)
+__getattr__ = moved_names("v2drop", {"Medium": "MediaItem", "Rows": "KeptTokens"})

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .attention import attention_weights, compose_axes, queries_and_keys, visible_keys
-from .caches import earlier_keys
-from .calls import LayerArguments
 from .errors import UnsupportedModelError, VisionMaskError
+from .hf.attention import attention_weights, compose_axes, queries_and_keys, visible_keys
+from .hf.caches import earlier_keys
+from .hf.calls import LayerArguments
+from .kept_tokens import KeptTokens
 from .layout import VisionLayout
-from .rows import Rows
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,17 @@ class Adapter(ABC):
     def layer_arguments(self, layer: nn.Module) -> LayerArguments:
         """What a decoder layer calls its mask, its cache and its positions. Raises UnsupportedModelError if that cannot be told.
 
-        In `layer_kwargs` of the methods below they stand under the names of `v2drop.calls.NAMES`, in every release.
+        In `layer_kwargs` of the methods below they stand under the names of `v2drop.hf.calls.NAMES`, in every release.
         """
         return LayerArguments.of(layer)
 
     def gather_rotary(self, layer_kwargs: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
-        """The position arguments of a decoder layer for the columns `index` [B, Q] of the chunk.
+        """The position arguments of a decoder layer for the columns `index` [B, Q] of the call.
 
         As transformers 5 passes them: `position_embeddings`, a pair (cos, sin) of [B or 1, S, D] (M-RoPE up to
         transformers 5.0: [3, B, S, D]), and `position_ids` [B or 1, S]. Override it where a model differs.
         """
-        rows = Rows(index, None)
+        rows = KeptTokens(index, None)
         gathered: dict[str, Any] = {}
         if layer_kwargs.get("position_embeddings") is not None:
             pair = layer_kwargs["position_embeddings"]

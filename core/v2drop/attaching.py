@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from .adapter import Adapter
-from .attachment import Attachment, OnReport
 from .errors import ScheduleError, UnsupportedModelError
 from .methods import Method, make_method
 from .registry import get_adapter, unwrap
 from .releases import check_release
+from .runtime.attachment import Attachment, OnReport
 from .schedule import READ_ON, Schedule
 
 
@@ -33,8 +33,8 @@ def attach(
         method: how tokens are scored: a name of `v2drop.methods()`, or a `Method` made with options.
         metric: of "v2drop", the distance between two layers' inputs: "l2" (the default), "l1" or "cosine".
         adapter: what knows the model's insides; by default the installed one for its model type.
-        on_report: called with the DropReport of each chunk that held vision tokens, in the thread that made the call, when
-            the language model has taken the chunk in. What it raises ends the call.
+        on_report: called with the DropReport of each forward pass that held vision tokens, in the thread that made the call, when
+            the language model has processed it. What it raises ends the call.
 
     Returns:
         The attachment, live at once; use it as a context manager or call `detach()`.

@@ -1,4 +1,4 @@
-"""What a chunk costs the language model's decoder layers: arithmetic and KV-cache bytes."""
+"""What a forward pass costs the language model's decoder layers: arithmetic and KV-cache bytes."""
 
 from __future__ import annotations
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from .errors import UsageError, VisionMaskError
-from .methods import Look, Method, StageContext, make_method
-from .rows import Rows
+from .kept_tokens import KeptTokens
+from .methods import LayerProbe, Method, StageContext, make_method
 from .schedule import Schedule, Stage
 
 
 class ProgressiveDropper:
-    """One chunk's way through the layers: scores vision tokens at each stage and drops the ones that changed least.
+    """One forward pass through the layers: scores vision tokens at each stage and drops the ones that changed least.
 
     Make one for each forward pass:
 
@@ -25,7 +25,7 @@ class ProgressiveDropper:
         hidden = dropper.restore(hidden)
 
     What runs over positions must go through `gather` after each `before_layer`. In a batch, samples with fewer tokens
-    left are filled up: where `rows.valid` is False, no other row may attend to that row.
+    left are filled up: where `rows.is_token` is False, no other row may attend to that row.
 
     Args:
         schedule: the stages.
@@ -77,10 +77,10 @@ class ProgressiveDropper:
         self._real_counts: list[int] = counts[2]
         self.vision_end: int = max(counts[3])
         self._stages = {stage.layer: stage for stage in schedule.stages}
-        self._previous: tuple[Tensor, Look | None] | None = None
-        self.rows: Rows | None = None
-        self.kept: dict[int, Rows | None] = {}
-        self._selected: dict[int, Rows] = {}
+        self._previous: tuple[Tensor, LayerProbe | None] | None = None
+        self.rows: KeptTokens | None = None
+        self.kept: dict[int, KeptTokens | None] = {}
+        self._selected: dict[int, KeptTokens] = {}
         self.alive: dict[int, list[int]] = {}
         self.nonfinite: list[Tensor] = []
 
@@ -99,16 +99,18 @@ class ProgressiveDropper:
         """Whether any stage will drop anything."""
         return any(self.schedule.keep_count(s, n) < n for s in self._stages.values() for n in self._candidate_counts)
 
-    def before_layer(self, layer: int, hidden_states: Tensor, look: Callable[[Tensor], Look] | None = None) -> Tensor:
+    def before_layer(
+        self, layer: int, hidden_states: Tensor, probe: Callable[[Tensor], LayerProbe] | None = None
+    ) -> Tensor:
         """Call before each decoder layer, in order, with its input [B, Q, H]; returns what is left of it.
 
-        The input of the layer before a stage is held until that stage, and no longer. `look` is for methods that look at
+        The input of the layer before a stage is held until that stage, and no longer. `probe` is for methods that look at
         a layer's attention: it makes what this layer tells of itself, from the input that is returned.
 
         Raises:
             UsageError: the layer before a stage was left out, or the input does not hold the rows that are left.
         """
-        left = self.length if self.rows is None else self.rows.index.shape[1]
+        left = self.length if self.rows is None else self.rows.positions.shape[1]
         if hidden_states.shape[:2] != (self.vision_mask.shape[0], left):
             raise UsageError(
                 f"before layer {layer} the input is {list(hidden_states.shape)}, but {left} columns are left of "
@@ -122,7 +124,7 @@ class ProgressiveDropper:
             self.alive[layer] = [sum(both) for both in zip(self._never_dropped, self._candidate_counts, strict=True)]
         self._previous = None
         if layer + 1 in self._stages and self.has_candidates:
-            self._previous = hidden_states, None if look is None else look(hidden_states)
+            self._previous = hidden_states, None if probe is None else probe(hidden_states)
         return hidden_states
 
     def _drop(self, stage: Stage, hidden_states: Tensor) -> Tensor:
@@ -147,7 +149,7 @@ class ProgressiveDropper:
         self._real_counts = [
             real - before + after for real, before, after in zip(self._real_counts, alive, staying, strict=True)
         ]
-        selected = self._selected[stage.layer] = Rows.select(keep, self._real_counts)
+        selected = self._selected[stage.layer] = KeptTokens.select(keep, self._real_counts)
         self._candidate_counts = staying
         self._candidates = self._still(self._candidates, selected)
         self._real = self._still(self._real, selected)
@@ -155,39 +157,39 @@ class ProgressiveDropper:
         return selected.gather(hidden_states)
 
     def _context(
-        self, stage: Stage, staying: list[int], current: Tensor, previous: Tensor, look: Look | None
+        self, stage: Stage, staying: list[int], current: Tensor, previous: Tensor, probe: LayerProbe | None
     ) -> StageContext:
-        device, every = current.device, Rows.every(0, self.length, self._candidates)
+        device, every = current.device, KeptTokens.every(0, self.length, self._candidates)
         rows = every if self.rows is None else self.rows
-        index, rank = rows.index.to(self.vision_mask.device), (self.vision_mask.cumsum(1) - 1).clamp(min=0)
+        index, rank = rows.positions.to(self.vision_mask.device), (self.vision_mask.cumsum(1) - 1).clamp(min=0)
         vision = self.vision_mask.gather(1, index).to(device) & self._real
         vision_counts = zip(self._never_dropped, self._candidate_counts, strict=True)
         return StageContext(
             layer=stage.layer,
             previous=previous.to(device),
             current=current,
-            index=rows.index.to(device),
+            index=rows.positions.to(device),
             real=self._real,
             vision=vision,
             candidates=self._candidates,
             rank=rank.gather(1, index).to(device),
             staying=staying,
             text_counts=[real - sum(alive) for real, alive in zip(self._real_counts, vision_counts, strict=True)],
-            look=look,
+            probe=probe,
         )
 
-    def again(self, layer: int, hidden_states: Tensor) -> Tensor:
+    def replay(self, layer: int, hidden_states: Tensor) -> Tensor:
         """What `before_layer` returned, from the same input: for layers that are recomputed in a backward pass."""
         selected = self._selected.get(layer)
         return hidden_states if selected is None else selected.gather(hidden_states)
 
     @staticmethod
-    def _still(mask: Tensor, selected: Rows) -> Tensor:
-        mask = mask.gather(1, selected.index)
-        return mask if selected.valid is None else mask & selected.valid
+    def _still(mask: Tensor, selected: KeptTokens) -> Tensor:
+        mask = mask.gather(1, selected.positions)
+        return mask if selected.is_token is None else mask & selected.is_token
 
     def gather(self, tensor: Tensor, dim: int = 1) -> Tensor:
-        """The rows that are left of a tensor over original columns, such as rotary embeddings; see `Rows.gather`."""
+        """The rows that are left of a tensor over original columns, such as rotary embeddings; see `KeptTokens.gather`."""
         return tensor if self.rows is None else self.rows.gather(tensor, dim)
 
     def restore(self, hidden_states: Tensor) -> Tensor:
@@ -207,6 +209,6 @@ def check_masks(vision_mask: Tensor, attention_mask: Tensor | None) -> Tensor:
     if attention_mask.shape != vision_mask.shape:
         raise VisionMaskError(
             f"attention mask is {list(attention_mask.shape)} but the vision mask is {list(vision_mask.shape)}: both run "
-            "over the columns of this chunk; see v2drop docs limits"
+            "over the columns of this call; see v2drop docs limits"
         )
     return attention_mask.to(vision_mask.device).bool()

@@ -1,4 +1,4 @@
-"""What was dropped in one chunk, and what that saved."""
+"""What was dropped in one forward pass, and what that saved."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from torch import Tensor
 
 from .adapter import ModelDimensions
 from .cost import Cost, layer_flops, layer_kv_bytes
-from .memory import latest
-from .rows import Rows
+from .kept_tokens import KeptTokens, latest
 
 
 @dataclass(frozen=True)
-class ChunkTrace:
+class PassTrace:
     """What a forward call leaves behind for its report. Small: masks and indices, no hidden states.
 
     Attributes:
-        vision_mask: bool [B, S], the chunk's vision tokens.
+        vision_mask: bool [B, S], the vision tokens of the forward pass.
         kept: rows after each stage's layer; None: all columns.
         alive: vision tokens of each sample after each stage's layer.
         nonfinite: NaN and infinite scores at each stage that dropped something, on the device.
-        past: positions that the cache held before the chunk.
-        keys: how many keys each layer holds after the chunk, fillers included.
-        queries: how many rows each layer processed, fillers included.
+        past: positions that the cache held before it.
+        keys: how many keys each layer holds after it, padding slots included.
+        queries: how many rows each layer processed, padding slots included.
         element_size: bytes of one number of the cache.
     """
 
     vision_mask: Tensor
-    kept: Mapping[int, Rows | None]
+    kept: Mapping[int, KeptTokens | None]
     vision_counts: list[int]
     alive: Mapping[int, list[int]]
     nonfinite: list[Tensor]
@@ -43,12 +42,12 @@ class ChunkTrace:
 
 
 class DropReport:
-    """What was dropped in the last chunk that held vision tokens. Built when read; prints as a table.
+    """What was dropped in the last forward pass that held vision tokens. Built when read; prints as a table.
 
     Costs are those of the whole model: under tensor parallelism every rank reports the same, and holds its share.
     """
 
-    def __init__(self, trace: ChunkTrace, dimensions: ModelDimensions) -> None:
+    def __init__(self, trace: PassTrace, dimensions: ModelDimensions) -> None:
         self._trace, self._dimensions = trace, dimensions
 
     @cached_property
@@ -59,14 +58,14 @@ class DropReport:
         """
         return {layer: self._kept_after(rows) for layer, rows in self._trace.kept.items()}
 
-    def _kept_after(self, rows: Rows | None) -> list[Tensor]:
+    def _kept_after(self, rows: KeptTokens | None) -> list[Tensor]:
         alive = self._trace.vision_mask
         columns = torch.arange(alive.shape[1], device=alive.device).expand_as(alive)
         if rows is not None:
-            index = rows.index.to(alive.device)
+            index = rows.positions.to(alive.device)
             alive, columns = alive.gather(1, index), index
-            if rows.valid is not None:
-                alive = alive & rows.valid.to(alive.device)
+            if rows.is_token is not None:
+                alive = alive & rows.is_token.to(alive.device)
         return [(row[mask] + self._trace.past).cpu() for row, mask in zip(columns, alive, strict=True)]
 
     @property
@@ -106,7 +105,7 @@ class DropReport:
 
     @property
     def flops(self) -> Cost:
-        """Floating-point operations of the decoder layers for this chunk, padding and fillers included."""
+        """Floating-point operations of the decoder layers for this forward pass, padding included."""
         samples, length = self._trace.vision_mask.shape
         dense = layer_flops(self._dimensions, length, self._trace.past + length) * len(self._layers)
         pairs = zip(self._trace.queries, self._trace.keys, strict=True)
@@ -115,7 +114,7 @@ class DropReport:
 
     @property
     def kv_bytes(self) -> Cost:
-        """Bytes that the KV cache holds after this chunk (or would hold), padding and fillers included."""
+        """Bytes that the KV cache holds after this forward pass (or would hold), padding included."""
         samples, length = self._trace.vision_mask.shape
         size = self._trace.element_size
         dense = layer_kv_bytes(self._dimensions, self._trace.past + length, size) * len(self._layers)

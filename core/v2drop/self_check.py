@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import Adapter
-from .attachment import Attachment
-from .calls import LayerArguments, cache_argument, cache_in
 from .errors import UnsupportedModelError
+from .hf.calls import LayerArguments, cache_argument, cache_in
 from .layout import VisionLayout
 from .methods import make_method
+from .runtime.attachment import Attachment
 from .schedule import Schedule
 
 LENGTH = 10  # columns of the prompt; one decode step follows

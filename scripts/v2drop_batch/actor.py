@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .answering import Answerer, Settings
+from .answerer import Answerer, Settings
 from .store import Store, Summary
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from v2drop_scripts.tasks import read_object
+from v2drop_loading.question import read_object
 
 VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg")
 Data = Mapping[str, Any] | str  # a row's keys, or why it has none

@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from v2drop_measuring.journal import SHA
 from v2drop_media.images import image_endings
-from v2drop_scripts.errors import CommandError
-from v2drop_scripts.journal import SHA
+from v2drop_terminal.errors import CommandError
 
 from .blocks import VIDEOS, Block, LinesBlock, ParquetBlock, PicturesBlock, read_line
 

@@ -13,10 +13,10 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 
-from v2drop_scripts.errors import CommandError
+from v2drop_terminal.errors import CommandError
 
 from .actor import BlockActor
-from .answering import Settings
+from .answerer import Settings
 from .blocks import Block
 
 

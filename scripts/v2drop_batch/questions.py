@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from v2drop_scripts.question import DEFAULT_FPS, Question
+from v2drop_loading.question import DEFAULT_FPS, Question
 
 from .blocks import Row
 

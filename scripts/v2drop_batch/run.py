@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from rich.progress import Progress
 
-from v2drop_scripts.errors import CommandError
+from v2drop_terminal.errors import CommandError
 
-from .answering import Settings
+from .answerer import Settings
 from .blocks import Block
 from .inputs import Input
 from .pool import answer_blocks, pool

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from v2drop_scripts.errors import CommandError
-from v2drop_scripts.journal import check_settings
+from v2drop_measuring.journal import check_settings
+from v2drop_terminal.errors import CommandError
 
-from .answering import Answer, Rejected
+from .answerer import Answer, Rejected
 
 ANSWERS, REJECTED, RUN = "answers", "rejected.parquet", "run.json"
 EXPORTS = (".csv", ".jsonl")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmms_eval.models.chat.llava_hf import LlavaHf as StockLlavaHf
 
-from .attaching import Dropping
+from .dropping_mixin import Dropping
 
 
 class LlavaHf(Dropping, StockLlavaHf):

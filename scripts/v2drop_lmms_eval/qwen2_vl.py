@@ -16,7 +16,7 @@ from PIL import Image
 
 from v2drop_media.qwen_sizes import token_side
 
-from .attaching import Dropping
+from .dropping_mixin import Dropping
 
 
 class Qwen2VL(Dropping, stock.Qwen2_VL):

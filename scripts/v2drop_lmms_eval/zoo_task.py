@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from v2drop_loading.generation import is_right
 from v2drop_media.images import open_image
-from v2drop_scripts.answers import is_right
-from v2drop_scripts.errors import tell_mistakes
-from v2drop_scripts.needs import require_zoo
+from v2drop_terminal.errors import tell_mistakes
+from v2drop_terminal.needs import require_zoo
 from v2drop_zoo.clips import RATE, Clip, write_video
-from v2drop_zoo.evaluate import LONGEST_ANSWER, fresh_questions
-from v2drop_zoo.recipes import RECIPES
+from v2drop_zoo.exam import LONGEST_ANSWER, fresh_questions
+from v2drop_zoo.media import SHOWN, media_of
 
 QUESTIONS = "questions.jsonl"
 YAML = """\
@@ -58,7 +58,7 @@ def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]
 
 def task_names() -> dict[str, tuple[str, str]]:
     """The tasks by name, each with its zoo model and modality."""
-    pairs = [(name, kind) for name, recipe in RECIPES.items() for kind in ("image", "video") if recipe.of(kind)]
+    pairs = [(name, kind) for name in SHOWN for kind in ("image", "video") if media_of(name, kind)]
     return {f"zoo_{name}" + ("_video" if kind == "video" else ""): (name, kind) for name, kind in pairs}
 
 
@@ -68,7 +68,7 @@ def write_task(folder: Path, task: str, count: int, seed: int) -> Path:
     folder = (folder / task).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
-    for number, (shown, question) in enumerate(fresh_questions(count, seed, media=RECIPES[name].of(modality))):
+    for number, (shown, question) in enumerate(fresh_questions(count, seed, media=media_of(name, modality))):
         media: dict[str, Any]
         if isinstance(shown, Clip):
             media = {"video": str(folder / f"{number:04}.mp4"), "fps": float(RATE)}

@@ -1,27 +1,6 @@
-"""The `v2drop` command: one module a subcommand."""
+"""The old name of v2drop_cli; it goes with the next release."""
 
-from __future__ import annotations
+from v2drop.renamed import warn
+from v2drop_cli import main as main
 
-import logging
-import sys
-
-# torchao, which transformers imports where it is there, makes torch log lines that are nobody's mistake here
-logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
-
-
-def main() -> None:
-    """Entry point of the `v2drop` command; says what to install where its libraries are missing."""
-    try:
-        from .app import run_app
-    except ModuleNotFoundError as error:
-        if error.name not in {"typer", "rich", "PIL"}:
-            raise
-        from v2drop.installing import pip_install
-
-        print(
-            f"the v2drop command needs {error.name}: {pip_install('v2drop[cli]')}, or an adapter's extra, which brings it: "
-            f"{pip_install('v2drop[llava]')}",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    run_app()
+warn("v2drop_scripts", "v2drop_cli", stacklevel=2)

@@ -1,4 +1,4 @@
-"""`python -m v2drop_scripts` is the `v2drop` command."""
+"""`python -m v2drop_scripts` was the `v2drop` command, and still is for one release."""
 
 from . import main
 

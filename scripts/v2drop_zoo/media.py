@@ -14,7 +14,7 @@ from .scenes import PLACES, Scene, cell_names, draw_scene
 
 
 @dataclass(frozen=True)
-class Medium:
+class MediaKind:
     """One sort of thing to look at, of one size, so that a batch of it is rectangular.
 
     Attributes:
@@ -40,13 +40,26 @@ class Medium:
         return draw_scene(rng, split, self.rows, self.columns, crowded, self.names)
 
 
-def canvas(rows: int, columns: int) -> Medium:
+def canvas(rows: int, columns: int) -> MediaKind:
     """Pictures of rows x columns cells, named like a chess board's squares."""
-    return Medium("image", rows, columns, cell_names(rows, columns), ANSWERABLE, ANSWERABLE)
+    return MediaKind("image", rows, columns, cell_names(rows, columns), ANSWERABLE, ANSWERABLE)
 
 
-SQUARE_CANVAS = Medium("image", 3, 3, PLACES, tuple(KINDS), ANSWERABLE)
-CLIP = Medium("video", 2, 2, cell_names(2, 2), tuple(CLIP_KINDS), tuple(CLIP_KINDS))
+SQUARE_CANVAS = MediaKind("image", 3, 3, PLACES, tuple(KINDS), ANSWERABLE)
+CLIP = MediaKind("video", 2, 2, cell_names(2, 2), tuple(CLIP_KINDS), tuple(CLIP_KINDS))
+
+# by model, each as often as it stands there
+SHOWN: dict[str, tuple[MediaKind, ...]] = {
+    "llava": (SQUARE_CANVAS,),
+    "llava_control": (SQUARE_CANVAS,),
+    "llava_next": (canvas(2, 4), canvas(4, 2)),
+    "qwen2_vl": (canvas(3, 3), canvas(2, 3), canvas(3, 2), CLIP, CLIP, CLIP),
+}
+
+
+def media_of(model_type: str, modality: str) -> tuple[MediaKind, ...]:
+    """What a zoo model of this type is shown that its processor takes as "image" or as "video"; nothing for other models."""
+    return tuple(medium for medium in SHOWN.get(model_type, ()) if medium.modality == modality)
 
 
 def as_shown(shown: Scene | Clip) -> np.ndarray:

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from subjects import SUBJECTS
+from support.subjects import SUBJECTS
 from transformers import DynamicCache, QuantizedCache
 
 CACHES = {

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_llava import IMAGE, batch, tiny_llava
-from tiny_qwen2_vl import tiny_config
+from support.tiny_llava import IMAGE, batch, tiny_llava
+from support.tiny_qwen2_vl import tiny_config
 from torch import nn
 from transformers import DynamicCache, LlamaForCausalLM, Qwen2VLForConditionalGeneration
 from transformers.cache_utils import DynamicLayer

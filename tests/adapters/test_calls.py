@@ -7,14 +7,14 @@ from inspect import Parameter
 
 import pytest
 import torch
-from renamed_arguments import call_by_position, rename
-from subjects import SUBJECTS
-from tiny_llava import tiny_llava
+from support.renamed_arguments import call_by_position, rename
+from support.subjects import SUBJECTS
+from support.tiny_llava import tiny_llava
 from torch import Tensor
 from transformers.cache_utils import Cache
 
 import v2drop
-from v2drop.calls import LayerArguments, cache_argument, cache_in
+from v2drop.hf.calls import LayerArguments, cache_argument, cache_in
 from v2drop_llava import LlavaAdapter
 
 GREEDY = {"max_new_tokens": 4, "do_sample": False, "return_dict_in_generate": True, "output_logits": True}

@@ -8,8 +8,8 @@ from unittest import SkipTest
 
 import pytest
 import torch
-from qwen_samples import qwen_sample
-from tiny_qwen2_vl import IMAGE, VIDEO, tiny_config
+from support.qwen_samples import qwen_sample
+from support.tiny_qwen2_vl import IMAGE, VIDEO, tiny_config
 from transformers import Qwen2VLForConditionalGeneration
 
 import v2drop

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gradient import gradient, is_padding, place
-from tiny_llava_next import tiny_config as tiny_llava_next
-from tiny_llava_onevision import tiny_config as tiny_llava_onevision
-from tiny_qwen2_5_vl import tiny_config as tiny_qwen2_5_vl
-from tiny_qwen2_vl import IMAGE, VIDEO
-from tiny_qwen2_vl import tiny_config as tiny_qwen2_vl
+from support.gradient import gradient, is_padding, place
+from support.tiny_llava_next import tiny_config as tiny_llava_next
+from support.tiny_llava_onevision import tiny_config as tiny_llava_onevision
+from support.tiny_qwen2_5_vl import tiny_config as tiny_qwen2_5_vl
+from support.tiny_qwen2_vl import IMAGE, VIDEO
+from support.tiny_qwen2_vl import tiny_config as tiny_qwen2_vl
 from transformers import (
     LlavaNextForConditionalGeneration,
     LlavaNextImageProcessor,

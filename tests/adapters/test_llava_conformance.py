@@ -1,6 +1,6 @@
 """LLaVA-1.5 keeps every promise."""
 
-from subjects import LlavaSubject
+from support.subjects import LlavaSubject
 
 from v2drop.conformance import AdapterConformance
 

@@ -11,8 +11,8 @@ from threading import Thread
 import pytest
 import torch
 import transformers
-from host_reads import HostReads
-from tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
+from support.host_reads import HostReads
+from support.tiny_llava import IMAGE, PICTURE, SIDE, batch, prompt, tiny_llava
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, LogitsProcessorList, StaticCache
 from transformers.cache_utils import DynamicLayer
 

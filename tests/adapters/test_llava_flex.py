@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from tiny_llava import IMAGE, batch, tiny_llava
+from support.tiny_llava import IMAGE, batch, tiny_llava
 
 import v2drop
 

@@ -1,6 +1,6 @@
 """LLaVA-NeXT keeps every promise."""
 
-from subjects import LlavaNextSubject
+from support.subjects import LlavaNextSubject
 
 from v2drop.conformance import AdapterConformance
 

@@ -1,6 +1,6 @@
 """LLaVA-OneVision keeps every promise, with pictures and videos mixed in one prompt."""
 
-from subjects import LlavaOnevisionSubject
+from support.subjects import LlavaOnevisionSubject
 
 from v2drop.conformance import AdapterConformance
 

@@ -6,7 +6,7 @@ A new method is one file in core/v2drop/methods, one plain score in core/v2drop/
 from __future__ import annotations
 
 import pytest
-from subjects import SUBJECTS, LlavaSubject
+from support.subjects import SUBJECTS, LlavaSubject
 
 import v2drop
 from v2drop.conformance import AdapterConformance

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from pretend_devices import PretendDevices, where_there_are_devices
-from subjects import SUBJECTS
+from support.pretend_devices import PretendDevices, where_there_are_devices
+from support.subjects import SUBJECTS
 from transformers import DynamicCache
 
 import v2drop

@@ -10,8 +10,8 @@ import torch
 from accelerate import cpu_offload, disk_offload
 from accelerate.hooks import ModelHook, add_hook_to_module
 from PIL import Image
-from subjects import SUBJECTS
-from tiny_checkpoints import save_tiny
+from support.subjects import SUBJECTS
+from support.tiny_checkpoints import save_tiny
 from transformers import AutoModelForImageTextToText, pipeline
 
 import v2drop

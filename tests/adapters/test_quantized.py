@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from subjects import SUBJECTS
+from support.subjects import SUBJECTS
 from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, DynamicCache
 
@@ -116,7 +116,7 @@ def test_a_step_over_a_quantized_cache_is_one_over_its_dequantized_keys(subject)
         for number, layer in enumerate(cache.layers):
             parts = (layer._dequantize(part) for part in (layer._quantized_keys, layer._quantized_values))
             unpacked.update(*parts, number)
-        unpacked._v2drop_memory = cache._v2drop_memory
+        unpacked._v2drop_cache_record = cache._v2drop_cache_record
         for turn in (torch.tensor([[5]]), torch.tensor([[6, 7, 8]]), torch.tensor([[9]])):
             found = [model(turn, past_key_values=each).logits for each in (cache, unpacked)]
             torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)

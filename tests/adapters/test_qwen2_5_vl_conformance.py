@@ -1,6 +1,6 @@
 """Qwen2.5-VL keeps every promise, with pictures and videos mixed in one prompt."""
 
-from subjects import Qwen25VLSubject
+from support.subjects import Qwen25VLSubject
 
 from v2drop.conformance import AdapterConformance
 

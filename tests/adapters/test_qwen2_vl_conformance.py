@@ -1,6 +1,6 @@
 """Qwen2-VL keeps every promise, with pictures and videos mixed in one prompt."""
 
-from subjects import Qwen2VLSubject
+from support.subjects import Qwen2VLSubject
 
 from v2drop.conformance import AdapterConformance
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import torch
-from media_files import BROKEN_IMAGES, BROKEN_VIDEOS, broken_image, broken_video, frames, write_video
 from PIL import Image
+from support.media_files import BROKEN_IMAGES, BROKEN_VIDEOS, broken_image, broken_video, frames, write_video
 from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
 from v2drop import MediaError

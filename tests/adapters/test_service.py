@@ -9,12 +9,12 @@ from threading import Barrier, Event, Thread
 
 import pytest
 import torch
-from subjects import LlavaOnevisionSubject, LlavaSubject
-from tiny_llava import tiny_llava
+from support.subjects import LlavaOnevisionSubject, LlavaSubject
+from support.tiny_llava import tiny_llava
 from transformers import StaticCache
 
 import v2drop
-from v2drop.calls import cache_argument, cache_in
+from v2drop.hf.calls import cache_argument, cache_in
 from v2drop_llava import LlavaAdapter
 
 GREEDY = {"max_new_tokens": 5, "do_sample": False}

@@ -9,8 +9,8 @@ import pytest
 import torch
 from accelerate import dispatch_model
 from accelerate.utils import set_module_tensor_to_device
-from pretend_devices import PretendDevices, where_there_are_devices
-from subjects import SUBJECTS
+from support.pretend_devices import PretendDevices, where_there_are_devices
+from support.subjects import SUBJECTS
 
 import v2drop
 from v2drop.conformance.cases import Case, generate

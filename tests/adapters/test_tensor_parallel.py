@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from subjects import SUBJECTS
+from support.subjects import SUBJECTS
 
 import v2drop
 

@@ -10,7 +10,7 @@ import peft
 import pytest
 import torch
 import torch.distributed as dist
-from subjects import SUBJECTS
+from support.subjects import SUBJECTS
 from torch.nn.parallel import DistributedDataParallel
 
 import v2drop

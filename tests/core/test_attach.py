@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from tiny_llava import tiny_llava
+from support.tiny_llava import tiny_llava
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import v2drop

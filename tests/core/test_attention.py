@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from v2drop.attention import visible_keys
+from v2drop.hf.attention import visible_keys
 
 ROWS = torch.tensor([[2, 0], [1, 3]])  # of four
 

@@ -55,8 +55,8 @@ def test_the_largest_variations_stay(data):
     expected = by_hand(schedule, vision, real, inputs)
     for layer, rows in dropper.kept.items():
         for b in range(samples):
-            index = torch.arange(length) if rows is None else rows.index[b]
-            valid = real[b][index] if rows is None or rows.valid is None else rows.valid[b]
+            index = torch.arange(length) if rows is None else rows.positions[b]
+            valid = real[b][index] if rows is None or rows.is_token is None else rows.is_token[b]
             found = [int(c) for c, ok in zip(index, valid, strict=True) if ok and vision[b, c]]
             assert found == [c for c in expected[layer][b] if real[b, c]]
             assert dropper.alive[layer][b] == len(expected[layer][b])
@@ -75,14 +75,14 @@ def test_between_equal_scores_the_earlier_position_stays():
     vision = torch.tensor([[False, True, True, True, True, False]])
     inputs = torch.zeros(2, 1, 6, 3)
     dropper, _ = walk(Schedule([(1, 0.5)]), vision, inputs)
-    assert dropper.rows.index.tolist() == [[0, 1, 2, 5]]
+    assert dropper.rows.positions.tolist() == [[0, 1, 2, 5]]
 
 
 def test_the_last_real_token_is_never_dropped():
     vision = torch.tensor([[False, True, True, True], [False, True, True, True]])
     real = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     dropper, _ = walk(Schedule([(1, 0.0)]), vision, torch.randn(2, 2, 4, 3), real)
-    assert dropper.rows.index.tolist() == [[0, 3], [0, 2]]
+    assert dropper.rows.positions.tolist() == [[0, 3], [0, 2]]
     assert dropper.alive == {1: [1, 1]}
 
 
@@ -90,7 +90,7 @@ def test_fillers_hold_finite_values_and_are_marked():
     vision = torch.tensor([[False, True, True, True, False], [False] * 5])
     dropper, left = walk(Schedule([(1, 0.34)]), vision, torch.randn(2, 2, 5, 3))
     assert left.shape == (2, 5, 3)
-    assert dropper.rows.valid.tolist() == [[True, True, True, False, False], [True] * 5]
+    assert dropper.rows.is_token.tolist() == [[True, True, True, False, False], [True] * 5]
     assert left.isfinite().all()
 
 
@@ -99,7 +99,7 @@ def test_padding_leaves_with_the_first_tokens_dropped():
     real = torch.tensor([[1, 1, 1, 1, 1, 1, 0, 0]])
     dropper, left = walk(Schedule([(1, 0.5)]), vision, torch.randn(2, 1, 8, 3), real)
     assert left.shape[1] == 4
-    assert dropper.rows.valid is None
+    assert dropper.rows.is_token is None
 
 
 def test_keep_everything_returns_the_very_same_tensor():

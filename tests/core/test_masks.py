@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from v2drop import Rows
-from v2drop.inputs import padding_of
-from v2drop.masks import shorten_mask
+from v2drop import KeptTokens
+from v2drop.hf.inputs import padding_of
+from v2drop.hf.masks import shorten_mask
 
-QUERIES = Rows(torch.tensor([[0, 2, 1], [0, 1, 2]]), torch.tensor([[True, True, False], [True, True, True]]))
+QUERIES = KeptTokens(torch.tensor([[0, 2, 1], [0, 1, 2]]), torch.tensor([[True, True, False], [True, True, True]]))
 CAUSAL = torch.ones(3, 3, dtype=torch.bool).tril().expand(2, 1, 3, 3)
 EXPECTED = torch.tensor(
     [
@@ -31,22 +31,22 @@ def test_additive_masks_are_gathered_and_fillers_hidden():
 
 
 def test_a_mask_is_made_only_where_rows_are_ragged():
-    even = Rows(torch.tensor([[0, 2], [1, 2]]), None)
+    even = KeptTokens(torch.tensor([[0, 2], [1, 2]]), None)
     assert shorten_mask(None, even, even, 0, 0, 3, "sdpa") is None
     made = shorten_mask(None, QUERIES, QUERIES, 0, 0, 3, "sdpa")
-    seen_by_real = QUERIES.valid[:, None, :, None] & made
-    assert torch.equal(seen_by_real, QUERIES.valid[:, None, :, None] & EXPECTED)
+    seen_by_real = QUERIES.is_token[:, None, :, None] & made
+    assert torch.equal(seen_by_real, QUERIES.is_token[:, None, :, None] & EXPECTED)
     assert made.any(-1).all()
 
 
 def test_flash_attention_gets_real_keys_as_two_dimensions():
-    assert torch.equal(shorten_mask(None, QUERIES, QUERIES, 0, 0, 3, "flash_attention_2"), QUERIES.valid)
+    assert torch.equal(shorten_mask(None, QUERIES, QUERIES, 0, 0, 3, "flash_attention_2"), QUERIES.is_token)
     padding = torch.tensor([[1, 1, 1], [0, 1, 1]])
     assert shorten_mask(padding, QUERIES, QUERIES, 0, 0, 3, "flash_attention_2").tolist() == [[1, 1, 0], [0, 1, 1]]
 
 
 def test_a_decode_step_sees_the_keys_that_a_layer_holds():
-    keys = Rows(torch.tensor([[0, 2, 3], [0, 1, 3]]), torch.tensor([[True, True, True], [True, False, True]]))
+    keys = KeptTokens(torch.tensor([[0, 2, 3], [0, 1, 3]]), torch.tensor([[True, True, True], [True, False, True]]))
     stock = torch.tensor([[[[True, True, True, True]]], [[[False, True, True, True]]]])
     assert shorten_mask(stock, None, keys, 3, 2, 1, "sdpa").flatten(1).tolist() == [
         [True, True, True],
@@ -66,8 +66,8 @@ def test_masks_with_a_head_dimension_keep_it():
 def test_a_static_cache_shows_its_chunk_in_the_middle_and_nothing_behind_it():
     """Two positions held before, a chunk of two of which the second sample has one, and two columns that are still free."""
     index = torch.tensor([[0, 1, 2, 3, 4, 5], [0, 1, 2, 2, 4, 5]])
-    keys = Rows(index, torch.tensor([[True] * 6, [True, True, True, False, True, True]]))
-    queries = Rows(torch.tensor([[0, 1], [0, 0]]), torch.tensor([[True, True], [True, False]]))
+    keys = KeptTokens(index, torch.tensor([[True] * 6, [True, True, True, False, True, True]]))
+    queries = KeptTokens(torch.tensor([[0, 1], [0, 0]]), torch.tensor([[True, True], [True, False]]))
     stock = torch.arange(6) <= torch.tensor([2, 3])[:, None]
     short = shorten_mask(stock.expand(2, 1, 2, 6), queries, keys, 2, 2, 2, "sdpa")
     assert short[0, 0].int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0]]

@@ -8,8 +8,8 @@ import torch
 import v2drop
 from v2drop import Method, ProgressiveDropper, Schedule
 from v2drop.methods import make_method
-from v2drop.methods.dart import Dart
-from v2drop.methods.random import Random
+from v2drop.methods.dart import DART
+from v2drop.methods.random_baseline import Random
 from v2drop.methods.sparsevlm import SparseVLM
 
 VISION = torch.tensor([[False, *[True] * 8, False], [True] * 4 + [False] * 6])
@@ -29,14 +29,14 @@ class Told:
         return self.made
 
 
-def kept(method, schedule=((1, 0.5),), look=None, hidden=None, **masks):
+def kept(method, schedule=((1, 0.5),), probe=None, hidden=None, **masks):
     """The vision columns of each sample that are left after all stages."""
     dropper = ProgressiveDropper(Schedule(schedule), VISION, method=method, **masks)
     if hidden is None:
         hidden = torch.randn(2, 10, 4, generator=torch.Generator().manual_seed(0))
     for layer in range(schedule[-1][0] + 1):
-        hidden = dropper.before_layer(layer, hidden, None if look is None else lambda _: look)
-    index, valid = dropper.rows.index, dropper.rows.valid
+        hidden = dropper.before_layer(layer, hidden, None if probe is None else lambda _: probe)
+    index, valid = dropper.rows.positions, dropper.rows.is_token
     left = [row if valid is None else row[real] for row, real in zip(index, valid, strict=True)]
     return [[int(column) for column in row if VISION[sample, column]] for sample, row in enumerate(left)]
 
@@ -65,7 +65,7 @@ def test_random_dropping_depends_on_the_seed_and_the_place_alone():
     for layer in range(2):
         left = dropper.before_layer(layer, torch.zeros(1, 11, 4))
     assert left.shape[1] == 7
-    assert [int(c) - 1 for c in dropper.rows.index[0] if shifted[0, c]] == first[0]
+    assert [int(c) - 1 for c in dropper.rows.positions[0] if shifted[0, c]] == first[0]
 
 
 def test_random_numbers_are_spread_evenly():
@@ -84,7 +84,7 @@ def test_attention_from_the_last_token_decides():
     weights[1, 0, 9, 3], weights[1, 2, 9, 1] = 0.5, 0.4
     weights[:, :, 4, 0:4] = 1.0  # what other rows attend to makes no difference
     for name in ("fastv", "pyramiddrop"):
-        assert kept(name, look=Told(weights)) == [[2, 5, 7, 8], [1, 3]]
+        assert kept(name, probe=Told(weights)) == [[2, 5, 7, 8], [1, 3]]
 
 
 def test_raters_are_text_tokens_that_look_more_than_the_average():
@@ -94,7 +94,7 @@ def test_raters_are_text_tokens_that_look_more_than_the_average():
     weights[1, 0, 8, 2:4] = 0.3
     weights[1, 0, 4:8, 0] = 0.2  # more than 0.3 together, and each below the average
     weights[0, 0, 0, 0] = weights[1, 0, 4:8, 5] = 0.5  # what they look at besides vision does not make them raters
-    assert kept("sparsevlm", look=Told(weights)) == [[1, 2, 3, 4], [2, 3]]
+    assert kept("sparsevlm", probe=Told(weights)) == [[1, 2, 3, 4], [2, 3]]
 
 
 def test_pivots_stay_and_what_is_unlike_them():
@@ -105,13 +105,13 @@ def test_pivots_stay_and_what_is_unlike_them():
     hidden[..., 0] = 1.0
     hidden[0, [5, 6, 8]] = torch.tensor([[0.0, 1.0], [-1.0, 0.0], [0.1, 1.0]])
     hidden[1, 2] = torch.tensor([-1.0, 0.1])
-    assert kept(Dart(pivots=1), look=Told(keys=keys), hidden=hidden) == [[3, 5, 6, 8], [0, 2]]
+    assert kept(DART(pivots=1), probe=Told(keys=keys), hidden=hidden) == [[3, 5, 6, 8], [0, 2]]
 
 
 def test_dart_takes_the_earlier_of_equal_tokens_as_a_pivot():
     torch.manual_seed(0)
     keys, hidden = torch.ones(2, 1, 10, 4), torch.randn(2, 10, 4)
-    assert kept(Dart(pivots=4), look=Told(keys=keys), hidden=hidden) == [[1, 2, 3, 4], [0, 1]]
+    assert kept(DART(pivots=4), probe=Told(keys=keys), hidden=hidden) == [[1, 2, 3, 4], [0, 1]]
 
 
 def test_recycled_tokens_are_means_of_dropped_ones():
@@ -123,7 +123,7 @@ def test_recycled_tokens_are_means_of_dropped_ones():
     dropper.before_layer(0, hidden, lambda _: Told(weights))
     left = dropper.before_layer(1, hidden, lambda _: Told(weights))
     # of sample 0, 1 and 2 stay; 3 and 4 are made of the better half of the rest, 3 to 6
-    assert dropper.rows.index[0, :6].tolist() == [0, 1, 2, 3, 4, 9]
+    assert dropper.rows.positions[0, :6].tolist() == [0, 1, 2, 3, 4, 9]
     assert torch.equal(left[0, :3], hidden[0, :3])
     likeness = torch.nn.functional.cosine_similarity(hidden[0, 5:7, None], hidden[0, None, 3:5], dim=-1)
     for place, centre in enumerate((3, 4)):
@@ -187,8 +187,8 @@ def test_a_seed_for_each_sample_is_as_the_seed_alone():
     [
         lambda: SparseVLM(recycle=1.5),
         lambda: SparseVLM(recycle=-0.5),
-        lambda: Dart(pivots=0),
-        lambda: Dart(pivots=1.5),
+        lambda: DART(pivots=0),
+        lambda: DART(pivots=1.5),
         lambda: Random(seed=2**63),
         lambda: Random(seed="a"),
         lambda: Random(seed=[1, 0.5]),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from subjects import SUBJECTS
-from tiny_llava import tiny_llava
+from support.subjects import SUBJECTS
+from support.tiny_llava import tiny_llava
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 import v2drop

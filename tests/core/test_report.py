@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from tiny_llava import PICTURE, batch, tiny_llava
+from support.tiny_llava import PICTURE, batch, tiny_llava
 from torch.utils.flop_counter import FlopCounterMode
 
 import v2drop

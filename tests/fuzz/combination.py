@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from subjects import SUBJECTS
+from support.subjects import SUBJECTS
 
 from v2drop import Schedule
 from v2drop.conformance.cases import Case

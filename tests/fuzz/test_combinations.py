@@ -13,7 +13,7 @@ from fuzz.combination import Combination
 from fuzz.play import draft_of, play
 from fuzz.strategies import possible
 from hypothesis import HealthCheck, assume, event, example, given, settings
-from subjects import SUBJECTS
+from support.subjects import SUBJECTS
 from transformers.utils import logging
 
 from v2drop.conformance.comparison import equals_masking

@@ -11,7 +11,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from tiny_checkpoints import BUILDERS, save_tiny
+from support.tiny_checkpoints import BUILDERS, save_tiny
 
 from v2drop_zoo import CHECKPOINTS, zoo_models
 

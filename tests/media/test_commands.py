@@ -9,17 +9,17 @@ import re
 import numpy as np
 import pytest
 import torch
-from media_files import frames
-from picture_cases import encoded, exif, turned
 from PIL import Image
-from tiny_checkpoints import BUILDERS, save_tiny
+from support.media_files import frames
+from support.picture_cases import encoded, exif, turned
+from support.tiny_checkpoints import BUILDERS, save_tiny
 
-from v2drop_batch.answering import Answer, Answerer, Settings
+from v2drop_batch.answerer import Answer, Answerer, Settings
 from v2drop_batch.inputs import find_input
+from v2drop_comparing.tasks import FileTask
 from v2drop_lmms_eval.zoo_task import doc_to_visual
-from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_processor
-from v2drop_scripts.schedules import Keep
-from v2drop_scripts.tasks import FileTask
+from v2drop_loading.checkpoints import find_adapter, find_checkpoint, load_processor
+from v2drop_loading.schedules import Keep
 from v2drop_zoo import CHECKPOINTS
 
 EXAMPLE = np.asarray(Image.open(CHECKPOINTS / "llava" / "example.png").convert("RGB"))

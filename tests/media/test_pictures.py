@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from picture_cases import CASES, HEIGHT, WIDTH
+from support.picture_cases import CASES, HEIGHT, WIDTH
 from transformers import Qwen2VLImageProcessor
 
 from v2drop import registered_adapters

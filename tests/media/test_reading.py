@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_files import frames
-from picture_cases import CASES, SMOOTH, encoded, exif
-from picture_files import GRAY, png, tiff
 from PIL import Image, features
+from support.media_files import frames
+from support.picture_cases import CASES, SMOOTH, encoded, exif
+from support.picture_files import GRAY, png, tiff
 
 import v2drop_media
 from v2drop import MediaError, MediaWarning
@@ -109,7 +109,7 @@ def test_an_exif_block_that_cannot_be_written_again_still_turns_the_picture(tmp_
 
 
 def test_the_public_reader_of_qwen_turns_and_blends_too(tmp_path):
-    from picture_cases import WITH_ALPHA, over_white, turned
+    from support.picture_cases import WITH_ALPHA, over_white, turned
     from transformers import Qwen2VLImageProcessor
 
     processor = Qwen2VLImageProcessor(size={"shortest_edge": 2000, "longest_edge": 20000}, patch_size=6, merge_size=2)

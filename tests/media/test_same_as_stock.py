@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from picture_cases import encoded, exif, turned
 from PIL import Image
+from support.picture_cases import encoded, exif, turned
 from transformers import pipeline
 
 from v2drop_zoo import CHECKPOINTS

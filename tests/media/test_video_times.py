@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-import v2drop.video
+import v2drop.layout.frame_times
 from v2drop_media.video_times import Timeline
 
 TICK = Fraction(1, 1000)
@@ -53,4 +53,4 @@ def test_an_hour_of_frames_is_sampled_by_time():
 
 def test_the_times_of_the_file_hold_before_numbers_and_rates():
     entry = {"fps": 10.0, "frames_indices": [0, 1, 2], "frame_times": [0.0, 0.1, 8.0]}
-    assert v2drop.video.frame_times({"video_metadata": [entry]}, 0, 4) == [0.0, 0.1, 8.0, 8.0]
+    assert v2drop.layout.frame_times.frame_times({"video_metadata": [entry]}, 0, 4) == [0.0, 0.1, 8.0, 8.0]

@@ -11,18 +11,18 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import BROKEN_VIDEOS, broken_video
-from tiny_checkpoints import BUILDERS, WATCHING
+from support.media_files import BROKEN_VIDEOS, broken_video
+from support.tiny_checkpoints import BUILDERS, WATCHING
+from support.video_files import STEADY, VARIABLE, Film, cut_off, without_first, write_sound
 from transformers import Qwen2VLVideoProcessor
 from transformers.video_utils import VideoMetadata
-from video_files import STEADY, VARIABLE, Film, cut_off, without_first, write_sound
 
 import v2drop
 from v2drop import MediaError
+from v2drop_loading.media import as_inputs, read_media
+from v2drop_loading.question import Question
 from v2drop_media.videos import Video, read_video
 from v2drop_qwen2_vl import load_video
-from v2drop_scripts.media import as_inputs, read_media
-from v2drop_scripts.question import Question
 
 TWENTY_FIVE = [Fraction(number, 25) for number in range(50)]
 B_FRAMES = {"bf": "2", "g": "12"}

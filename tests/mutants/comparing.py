@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-RESULTS, STATISTICS, TIMING, HARNESS = (
-    f"scripts/v2drop_scripts/{name}.py" for name in ("results", "statistics", "timing", "comparing")
-)
-ATTENTION = "core/v2drop/attention.py"
+RESULTS, HARNESS = "scripts/v2drop_comparing/results.py", "scripts/v2drop_comparing/harness.py"
+STATISTICS, TIMING = "scripts/v2drop_measuring/significance.py", "scripts/v2drop_measuring/timing.py"
+ATTENTION = "core/v2drop/hf/attention.py"
 FASTV, SPARSEVLM, DART = (f"core/v2drop/methods/{name}.py" for name in ("fastv", "sparsevlm", "dart"))
-ROWS = "tests/scripts/test_comparison_rows.py::test_"
-PARTS = "tests/scripts/test_compare_parts.py::test_"
+ROWS = "tests/comparing/test_comparison_rows.py::test_"
+PARTS = "tests/comparing/test_compare_parts.py::test_"
 METHODS = "tests/core/test_methods.py::test_"
 KIT = "tests/adapters/test_methods_conformance.py::"
 FULL_MATRIX = "tests/adapters/test_attention_rows.py::test_rows_equal_the_full_matrix"
@@ -20,7 +19,7 @@ COMPARING = [
         "comparing",
         "a method is tested against itself in place of random",
         RESULTS,
-        "theirs = measured.get((rival, None if rival == DENSE else entrant.budget))",
+        "theirs = measured.get((rival, None if rival == DENSE else contender.budget))",
         "theirs = found",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
@@ -60,7 +59,7 @@ COMPARING = [
         "comparing",
         "a budget that was not kept is not told",
         RESULTS,
-        "unfairness(entrant, retained, tokens, asked * len(found.draws), subject.num_layers)",
+        "unfairness(contender, retained, tokens, asked * len(found.draws), subject.num_layers)",
         "None",
         (f"{ROWS}a_budget_that_was_not_kept_is_told",),
     ),
@@ -86,7 +85,7 @@ COMPARING = [
         HARNESS,
         "turn = number % len(raced)",
         "turn = 0",
-        ("tests/scripts/test_compare_commands.py::test_entrants_take_turns_at_being_timed_first",),
+        ("tests/cli/test_compare_commands.py::test_contenders_take_turns_at_being_timed_first",),
     ),
     Mutant(
         "comparing",
@@ -107,7 +106,7 @@ COMPARING = [
     Mutant(
         "comparing",
         "two wrong answers that differ are no difference",
-        "scripts/v2drop_scripts/given_answers.py",
+        "scripts/v2drop_comparing/given_answers.py",
         "said.answer != dense[said.number].answer",
         "said.right != dense[said.number].right",
         (f"{ROWS}every_answer_is_a_row_and_those_unlike_denses_are_shown_with_their_picture",),
@@ -115,10 +114,10 @@ COMPARING = [
     Mutant(
         "comparing",
         "a budget cuts before the first stage that a model allows",
-        "scripts/v2drop_scripts/schedules.py",
+        "scripts/v2drop_loading/schedules.py",
         "usual if keep.retain is None else keep.retain, decoder.first_stage",
         "usual if keep.retain is None else keep.retain",
-        ("tests/scripts/test_schedules.py::test_a_models_first_stage_bounds_every_methods_schedule",),
+        ("tests/loading/test_schedules.py::test_a_models_first_stage_bounds_every_methods_schedule",),
     ),
     Mutant(
         "comparing",

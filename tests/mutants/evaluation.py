@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-RUNS = "scripts/v2drop_scripts/eval_runs.py"
-TABLE = "scripts/v2drop_scripts/eval_table.py"
-EVAL = "tests/scripts/test_eval_command.py::test_"
+RUNS = "scripts/v2drop_lmms_eval/runs.py"
+TABLE = "scripts/v2drop_lmms_eval/table.py"
+EVAL = "tests/cli/test_eval_command.py::test_"
 
 EVALUATION = [
     Mutant(

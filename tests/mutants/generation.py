@@ -5,15 +5,17 @@ from __future__ import annotations
 from .method import CONTRACT, LLAVA
 from .mutant import Mutant
 
-NAMES = ("attachment", "chunk", "chunk_maker", "masks", "memory")
-ATTACHMENT, CHUNK, CHUNK_MAKER, MASKS, MEMORY = (f"core/v2drop/{name}.py" for name in NAMES)
+ATTACHMENT, CHUNK, CHUNK_MAKER, MEMORY = (
+    f"core/v2drop/runtime/{name}.py" for name in ("attachment", "forward_pass", "prepare", "cache_record")
+)
+MASKS = "core/v2drop/hf/masks.py"
 
 GENERATION = [
     Mutant(
         "decoding modes",
         "a decode step sees fillers",
         CHUNK,
-        "held is not None and held.valid is not None",
+        "held is not None and held.is_token is not None",
         "False",
         (f"{LLAVA}truth_in_generation",),
     ),
@@ -21,15 +23,15 @@ GENERATION = [
         "decoding modes",
         "what was generated is forgotten",
         MEMORY,
-        "[before, Rows.every(self.length, past, like)]",
-        "[before, Rows.every(past, past, like)]",
+        "[before, KeptTokens.every(self.length, past, like)]",
+        "[before, KeptTokens.every(past, past, like)]",
         (f"{LLAVA}truth_in_beam_search",),
     ),
     Mutant(
         "decoding modes",
         "candidates that were rejected are not cropped from every layer",
         MEMORY,
-        "memory = self if past >= self.length else self._cropped(past)",
+        "record = self if past >= self.length else self._cropped(past)",
         "memory = self",
         (f"{LLAVA}assisted_generation_gives_what_greedy_generation_gives",),
     ),
@@ -61,8 +63,8 @@ GENERATION = [
         "compile",
         "there is no room for what will follow the prompt",
         MEMORY,
-        "most = rows.index.shape[1] + columns - length",
-        "most = rows.index.shape[1]",
+        "most = rows.positions.shape[1] + columns - length",
+        "most = rows.positions.shape[1]",
         (f"{LLAVA}a_compiled_step_serves_every_step",),
     ),
     Mutant(
@@ -88,15 +90,15 @@ GENERATION = [
         "attention",
         "sdpa: a query without a mask does not see itself",
         MASKS,
-        "mask = keys.index[:, None, None, :] <= (own.index",
-        "mask = keys.index[:, None, None, :] < (own.index",
+        "mask = keys.positions[:, None, None, :] <= (own.positions",
+        "mask = keys.positions[:, None, None, :] < (own.positions",
         (f"{LLAVA}truth_in_a_forward_pass",),
     ),
     Mutant(
         "attention",
         "flex: the mask is asked about shortened rows",
         MASKS,
-        "row = query if queries is None else queries.index[sample, query]",
+        "row = query if queries is None else queries.positions[sample, query]",
         "row = query",
         (f"{LLAVA}flex_attention_gives_what_sdpa_gives",),
     ),
@@ -104,7 +106,7 @@ GENERATION = [
         "attention",
         "flash: fillers are real keys",
         MASKS,
-        "return short if keys.valid is None else short * keys.valid.to(short.device, short.dtype)",
+        "return short if keys.is_token is None else short * keys.is_token.to(short.device, short.dtype)",
         "return short",
         (f"{LLAVA}flash_attentions_contract_holds",),
     ),
@@ -112,8 +114,8 @@ GENERATION = [
         "attention",
         "flash: a mask that ends before a static cache does is read on",
         MASKS,
-        "keys.index.clamp(max=mask.shape[1])",
-        "keys.index.clamp(max=mask.shape[1] - 1)",
+        "keys.positions.clamp(max=mask.shape[1])",
+        "keys.positions.clamp(max=mask.shape[1] - 1)",
         (f"{LLAVA}flash_attention_over_a_static_cache",),
     ),
     Mutant(
@@ -127,7 +129,7 @@ GENERATION = [
     Mutant(
         "outputs",
         "hidden states come out shortened",
-        "core/v2drop/outputs.py",
+        "core/v2drop/hf/outputs.py",
         'for name in ("hidden_states", "attentions"):',
         'for name in ("attentions",):',
         (f"{LLAVA}hidden_states_and_attentions_have_stock_shapes",),
@@ -135,7 +137,7 @@ GENERATION = [
     Mutant(
         "outputs",
         "attention weights come out shortened",
-        "core/v2drop/outputs.py",
+        "core/v2drop/hf/outputs.py",
         'for name in ("hidden_states", "attentions"):',
         'for name in ("hidden_states",):',
         (f"{LLAVA}hidden_states_and_attentions_have_stock_shapes",),
@@ -143,9 +145,9 @@ GENERATION = [
     Mutant(
         "outputs",
         "the last hidden state ends early, and logits and losses with it",
-        "core/v2drop/rows.py",
-        "return full.index_put((samples, index), hidden_states)",
-        "return full.index_put((samples, index.clamp(max=length - 2)), hidden_states)",
+        "core/v2drop/kept_tokens.py",
+        "return full.index_put((samples, positions), hidden_states)",
+        "return full.index_put((samples, positions.clamp(max=length - 2)), hidden_states)",
         (f"{LLAVA}loss_and_kept_logits_are_those_of_the_whole_output",),
     ),
 ]

@@ -6,9 +6,9 @@ from .mutant import Mutant
 
 IMAGES, DEPTH = "core/v2drop_media/images.py", "core/v2drop_media/depth.py"
 TRANSPARENCY, COLOR = "core/v2drop_media/transparency.py", "core/v2drop_media/color.py"
-READERS = "scripts/v2drop_scripts/media.py"
+READERS = "scripts/v2drop_loading/media.py"
 SHOWN = "tests/media/test_pictures.py::test_a_model_is_shown_what_a_person_sees"
-FAULTS = "tests/scripts/test_processor_faults.py::test_"
+FAULTS = "tests/loading/test_processor_faults.py::test_"
 
 MEDIA = [
     Mutant(

@@ -10,11 +10,12 @@ WRAPPED = "tests/adapters/test_wrappers.py::test_a_wrapped_model_drops_as_the_ba
 PLACED = "tests/adapters/test_placement.py::test_"
 DEVICES = "tests/adapters/test_several_devices.py::test_layers_may_lie_on_two_devices"
 
-# In a forward call, each layer asks for the chunk that it was handed; a mutant asks for the one that began last.
-HANDED_CHUNK = "    chunk = kwargs.pop(_CHUNK, None)\n    if chunk is None:\n        return None\n    names"
-LAST_CHUNK = HANDED_CHUNK.replace("    names", "    chunk = vars(_before_layer).setdefault('last', chunk)\n    names")
-LAST_CHUNK = LAST_CHUNK.replace(
-    "    chunk = vars", "    if layer == 0:\n        _before_layer.last = chunk\n    chunk = vars"
+# In a forward call, each layer asks for the state that it was handed; a mutant asks for that of the call that began last.
+HANDED = "    forward_pass = kwargs.pop(_STATE, None)\n    if forward_pass is None:\n        return None\n    names"
+LAST = HANDED.replace("    names", "    forward_pass = vars(_before_layer).setdefault('last', forward_pass)\n    names")
+LAST = LAST.replace(
+    "    forward_pass = vars",
+    "    if layer == 0:\n        _before_layer.last = forward_pass\n    forward_pass = vars",
 )
 
 SURROUNDINGS = [
@@ -37,7 +38,7 @@ SURROUNDINGS = [
     Mutant(
         "inputs",
         "embeddings: marks of beams are mixed up",
-        "core/v2drop/inputs.py",
+        "core/v2drop/hf/inputs.py",
         "return mask.repeat_interleave(batch // mask.shape[0], dim=0)",
         "return mask.repeat(batch // mask.shape[0], 1)",
         (f"{CONTRACT}assigned_vision_mask_serves_one_call",),
@@ -53,7 +54,7 @@ SURROUNDINGS = [
     Mutant(
         "inputs",
         "features: are no media",
-        "core/v2drop/inputs.py",
+        "core/v2drop/hf/inputs.py",
         "return any(value is not None for value in media.values())",
         "return False",
         (f"{LLAVA}precomputed_features_are_media",),
@@ -61,15 +62,15 @@ SURROUNDINGS = [
     Mutant(
         "inputs",
         "packed: gaps of dropped tokens are seams",
-        "core/v2drop/packing.py",
-        "_counted_anew(positions, rows) if rows.index.shape[0] == 1 else None",
+        "core/v2drop/hf/packed_sequences.py",
+        "_renumbered(positions, rows) if rows.positions.shape[0] == 1 else None",
         "rows.gather(positions)",
         (f"{LLAVA}flash_attentions_contract_holds",),
     ),
     Mutant(
         "inputs",
         "packed: other sequences are padding",
-        "core/v2drop/inputs.py",
+        "core/v2drop/hf/inputs.py",
         "seen(real).any(dim=1).any(dim=1)",
         "seen(real)[:, 0, -1]",
         ("tests/core/test_masks.py::test_padding_is_what_no_row_sees",),
@@ -77,7 +78,7 @@ SURROUNDINGS = [
     Mutant(
         "inputs",
         "longer masks: are read from their end",
-        "core/v2drop/inputs.py",
+        "core/v2drop/hf/inputs.py",
         "attention_mask[..., past : past + length]",
         "attention_mask[..., -length:]",
         (f"{LLAVA}a_mask_may_go_on_behind_the_prompt",),
@@ -101,7 +102,7 @@ SURROUNDINGS = [
     Mutant(
         "inputs",
         "hidden media: are missing",
-        "core/v2drop/chunk_maker.py",
+        "core/v2drop/runtime/prepare.py",
         "if media and (found is None or not found.any()):",
         "if media:",
         (f"{LLAVA}media_that_the_mask_hides_are_left_alone",),
@@ -110,8 +111,8 @@ SURROUNDINGS = [
         "inputs",
         "own positions: are not passed on",
         ATTACHMENT,
-        "args, {**kwargs, _CHUNK: chunk}",
-        'args, {**kwargs, "position_ids": None, _CHUNK: chunk}',
+        "args, {**kwargs, _STATE: forward_pass}",
+        'args, {**kwargs, "position_ids": None, _STATE: forward_pass}',
         (f"{LLAVA}truth_with_positions_of_ones_own",),
     ),
     Mutant(
@@ -191,8 +192,8 @@ SURROUNDINGS = [
         "threads",
         "re-entrant: layers follow the call that began last",
         ATTACHMENT,
-        HANDED_CHUNK,
-        LAST_CHUNK,
+        HANDED,
+        LAST,
         (f"{LLAVA}a_call_inside_of_a_call",),
     ),
     Mutant(
@@ -215,14 +216,15 @@ SURROUNDINGS = [
         "faults",
         "out of memory: a call that failed is kept",
         ATTACHMENT,
-        "chunk = self._chunks.make(module, inputs, assigned)",
-        "chunk = self._chunks.make(module, inputs, assigned)\n        vars(self).setdefault('calls', []).append(chunk)",
+        "forward_pass = self._passes.make(module, inputs, assigned)",
+        "forward_pass = self._passes.make(module, inputs, assigned)\n"
+        "        vars(self).setdefault('calls', []).append(forward_pass)",
         (f"{LLAVA}a_call_that_fails_anywhere_leaves_nothing",),
     ),
     Mutant(
         "faults",
         "NaN: decides who goes",
-        "core/v2drop/selection.py",
+        "core/v2drop/methods/selection.py",
         "scores.nan_to_num(torch.inf, torch.inf,",
         "scores.nan_to_num(0, 0,",
         (f"{LLAVA}not_a_number_is_reported_and_stays",),
@@ -238,7 +240,7 @@ SURROUNDINGS = [
     Mutant(
         "training",
         "gradients end at the first stage",
-        "core/v2drop/rows.py",
+        "core/v2drop/kept_tokens.py",
         "return tensor.expand(shape)[where]",
         "return tensor.expand(shape)[where].detach()",
         (f"{LLAVA}gradients_are_those_of_masking",),
@@ -247,7 +249,7 @@ SURROUNDINGS = [
         "training",
         "checkpointing: layers that run again see all rows",
         CHUNK,
-        "return self.dropper.again(layer, hidden_states)",
+        "return self.dropper.replay(layer, hidden_states)",
         "return hidden_states",
         (f"{LLAVA}checkpointed_layers_give_the_same_gradients",),
     ),

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from v2drop_scripts.comparison_page import save_plots, write_comparison
-from v2drop_scripts.errors import CommandError
-from v2drop_scripts.given_answers import Difference, Differences, Said
-from v2drop_scripts.show_page import show
+from v2drop_cli.show import show
+from v2drop_comparing.given_answers import Difference, Differences, Said
+from v2drop_page.comparison_page import save_plots, write_comparison
+from v2drop_terminal.errors import CommandError
 
 MODEL = "<b>tiny</b> & model"
 NOT_MEASURED = ("p_random", "prefill_ms", "decode_ms", "total_ms", "prefill_ratio", "decode_ratio", "flops")

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import v2drop
-from v2drop_scripts.checkpoints import find_adapter, find_checkpoint, load_model
-from v2drop_scripts.media import as_inputs, read_media
-from v2drop_scripts.question import ExampleKind, choose_question
-from v2drop_scripts.show_page import show
+from v2drop_cli.show import show
+from v2drop_loading.checkpoints import find_adapter, find_checkpoint, load_model
+from v2drop_loading.media import as_inputs, read_media
+from v2drop_loading.question import ExampleKind, choose_question
 
 PAGES = {"llava": ExampleKind.IMAGE, "llava_next": ExampleKind.IMAGE, "qwen2_vl": ExampleKind.VIDEO}
 METHODS = ["v2drop", "fastv", "random"]

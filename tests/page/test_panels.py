@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from v2drop import VisionLayout
-from v2drop.layout import Medium, View
-from v2drop_scripts.panels import STEPS, make_panels
+from v2drop.layout import MediaItem, View
+from v2drop_page.panels import STEPS, make_panels
 
 PICTURE = View(2, 2, (0, 0, 40, 20))
 
@@ -25,7 +25,7 @@ def panels_of(*media):
 
 
 def test_a_class_token_stands_above_the_picture_and_a_newline_beside_it():
-    [panel] = panels_of(Medium(20, 40, [View(2, 2, (0, 0, 40, 20), class_token=True, newlines="each row")]))
+    [panel] = panels_of(MediaItem(20, 40, [View(2, 2, (0, 0, 40, 20), class_token=True, newlines="each row")]))
     assert panel.marks == [True, False, False, True, False, False, True]
     assert panel.shapes[1] == (0, 0, 20, 10)
     assert panel.shapes[0][1] + panel.shapes[0][3] <= 0
@@ -37,14 +37,14 @@ def test_a_class_token_stands_above_the_picture_and_a_newline_beside_it():
 
 
 def test_several_pictures_are_told_apart_by_their_files():
-    panels = panels_of(Medium(20, 40, [PICTURE]), Medium(20, 40, [PICTURE]))
+    panels = panels_of(MediaItem(20, 40, [PICTURE]), MediaItem(20, 40, [PICTURE]))
     assert [panel.title for panel in panels] == ["0.png, picture", "1.png, picture"]
     assert [panel.tokens for panel in panels] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
 def test_of_a_long_video_steps_from_first_to_last_are_shown():
     views = [View(1, 2, (0, 0, 40, 20), frames=(number, number), time=number / 2) for number in range(50)]
-    panels = panels_of(Medium(20, 40, views, is_video=True))
+    panels = panels_of(MediaItem(20, 40, views, is_video=True))
     assert len(panels) == STEPS
     assert (panels[0].tokens, panels[-1].tokens) == ([0, 1], [98, 99])
     assert (panels[0].title, panels[-1].title) == ("0.0 s", "24.5 s")
@@ -53,7 +53,7 @@ def test_of_a_long_video_steps_from_first_to_last_are_shown():
 def test_a_large_picture_is_stored_smaller_than_it_is():
     noise = Image.effect_noise((3000, 2000), 80).convert("RGB")
     layout = VisionLayout.of(
-        (torch.ones(1, 4, dtype=torch.bool), [Medium(2000, 3000, [View(2, 2, (0, 0, 3000, 2000))])])
+        (torch.ones(1, 4, dtype=torch.bool), [MediaItem(2000, 3000, [View(2, 2, (0, 0, 3000, 2000))])])
     )
     [panel] = make_panels([[noise]], ["photo.jpg"], layout)
     assert panel.image.startswith("data:image/jpeg")

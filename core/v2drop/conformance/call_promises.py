@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..calls import cache_argument, cache_in
 from ..errors import VisionMaskError
+from ..hf.calls import cache_argument, cache_in
 from .cases import generate, random_case
 from .flash_stand_in import flash_stand_in
 from .generation_promises import GREEDY, GenerationPromises

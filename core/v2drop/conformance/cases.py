@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..calls import cache_argument, cache_in
+from ..hf.calls import cache_argument, cache_in
 from ..schedule import Schedule
 from .samples import Inputs, collate
 

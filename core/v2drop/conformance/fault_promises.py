@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..calls import cache_argument, cache_in
+from ..hf.calls import cache_argument, cache_in
 from .call_promises import CallPromises
 from .generation_promises import GREEDY
 from .samples import Inputs

@@ -19,7 +19,7 @@ class Plain:
     Attributes:
         layer: the stage's layer.
         current: input of the stage's layer, float64 [S, H].
-        attention: weights of the layer before by the stock model's eager attention, of the chunk's keys, [heads, S, S].
+        attention: weights of the layer before by the stock model's eager attention, of this call's keys, [heads, S, S].
         keys: keys of the layer before, not rotated, [S, key heads * D].
         vision: columns of vision tokens that are alive; `candidates`: those that may be dropped; `text`: the other real ones.
         last: the last real column.

@@ -9,10 +9,10 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
-from ..attachment import Attachment
-from ..calls import cache_argument, cache_in
+from ..hf.calls import cache_argument, cache_in
 from ..registry import get_adapter
 from ..report import DropReport
+from ..runtime.attachment import Attachment
 from ..schedule import Schedule
 from .fault_promises import FaultPromises
 from .generation_promises import GREEDY

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ..calls import cache_argument, cache_in
 from ..errors import CacheError, UsageError, V2DropError
+from ..hf.calls import cache_argument, cache_in
 from .generation_promises import GenerationPromises
 from .input_promises import raises
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..adapter import Adapter
 from ..attaching import attach
-from ..attachment import Attachment
 from ..methods import methods
+from ..runtime.attachment import Attachment
 from ..schedule import Schedule
 from .samples import PAD, Inputs, collate, random_prompt
 from .truth import MaskingTruth

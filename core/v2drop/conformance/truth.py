@@ -25,7 +25,7 @@ class MaskingTruth:
     """Runs a stock model with masking instead of dropping; a context manager.
 
     Attributes:
-        kept: per stage layer and sample, sorted positions of vision tokens alive after it (last chunk that held media).
+        kept: per stage layer and sample, sorted positions of vision tokens alive after it (last call that held media).
         closest: the smallest relative gap between two scores at a cut so far.
 
     Raises:

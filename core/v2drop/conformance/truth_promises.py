@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..calls import cache_argument, cache_in
+from ..hf.calls import cache_argument, cache_in
 from ..schedule import Schedule
 from .cases import Case, generate, random_case
 from .comparison import CLOSE, Act, equals_masking

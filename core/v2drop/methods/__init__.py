@@ -11,9 +11,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from ..errors import MethodError
-from .method import Look, Method, StageContext
+from .base import LayerProbe, Method, StageContext
 
-__all__ = ["Look", "Method", "StageContext", "make_method", "methods"]
+__all__ = ["LayerProbe", "Method", "StageContext", "make_method", "methods"]
 
 
 @cache

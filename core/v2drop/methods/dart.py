@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import MethodError
-from .method import Method, StageContext
+from ..renamed import moved_names
+from .base import Method, StageContext
 
 
-class Dart(Method):
+class DART(Method):
     """One cut before layer 2 (of 32). Pivots are the vision tokens with the largest keys in the layer before.
 
     Args:
@@ -40,3 +41,6 @@ class Dart(Method):
         likeness = cosines.masked_fill(largest[:, None, :] < 0, -1.0).amax(2)
         first = 3 - torch.arange(count, device=size.device) / count
         return (-likeness).scatter(1, pivots, first.expand_as(largest))
+
+
+__getattr__ = moved_names("v2drop.methods.dart", {"Dart": "DART"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..schedule import Schedule
-from .method import Method, StageContext
+from .base import Method, StageContext
 
 
 class Dense(Method):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .method import Method, StageContext
+from .base import Method, StageContext
 
 
 class FastV(Method):

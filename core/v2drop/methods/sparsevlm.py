@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import MethodError
-from ..selection import keep_highest
-from .method import Method, StageContext
+from .base import Method, StageContext
+from .selection import keep_highest
 
 
 class SparseVLM(Method):
@@ -36,8 +36,8 @@ class SparseVLM(Method):
     def score(self, context: StageContext) -> Tensor:
         """Attention that each token receives from the raters in the layer before, averaged over heads and summed."""
         text = context.text
-        received = context.attention(text.index).mean(1)  # [B, text, Q]
-        valid = torch.ones_like(text.index, dtype=torch.bool) if text.valid is None else text.valid
+        received = context.attention(text.positions).mean(1)  # [B, text, Q]
+        valid = torch.ones_like(text.positions, dtype=torch.bool) if text.is_token is None else text.is_token
         looking = (received * context.vision[:, None, :]).sum(2) * valid
         average = looking.sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
         raters = valid & (looking >= average)

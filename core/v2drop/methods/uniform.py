@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .method import Method, StageContext
+from .base import Method, StageContext
 
 
 class Uniform(Method):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..variation import check_metric, token_variation
-from .method import Method, StageContext
+from .base import Method, StageContext
+from .variation import check_metric, token_variation
 
 
 class V2Drop(Method):

@@ -1,0 +1,61 @@
+"""What leaves the language model, in its stock shapes: rows and columns of what was dropped are zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from ..kept_tokens import KeptTokens
+
+Restore = Callable[[int, Tensor], Tensor]  # of one layer's output, by the layer's number
+
+
+def restore_output(output: Any, hidden: Restore, attention: Restore, num_layers: int) -> Any:
+    """A model's output with its hidden states and attention weights restored.
+
+    Args:
+        output: a ModelOutput, changed in place, or a tuple whose first entry is the last hidden state.
+        hidden: restores what the given number of layers gave out, [B, Q, H].
+        attention: restores the weights of the layer of the given number, [B, heads, Q, K].
+        num_layers: decoder layers of the model; it tells hidden states and attentions from other tuples.
+    """
+
+    def restored(value: Any) -> Any:
+        if not isinstance(value, tuple) or len(value) not in (num_layers, num_layers + 1):
+            return value
+        if len(value) > num_layers and _are_tensors(value, 3):
+            return tuple(None if each is None else hidden(layer, each) for layer, each in enumerate(value))
+        if len(value) == num_layers and _are_tensors(value, 4):
+            return tuple(None if each is None else attention(layer, each) for layer, each in enumerate(value))
+        return value
+
+    last = hidden(num_layers, output[0])
+    if isinstance(output, tuple):
+        return (last, *map(restored, output[1:]))
+    output["last_hidden_state"] = last
+    for name in ("hidden_states", "attentions"):
+        if output.get(name) is not None:
+            output[name] = restored(output[name])
+    return output
+
+
+def _are_tensors(values: tuple[Any, ...], ndim: int) -> bool:
+    """Whether these are tensors of so many dimensions; a layer that was not asked for is None."""
+    tensors = [value for value in values if value is not None]
+    return bool(tensors) and all(isinstance(value, Tensor) and value.ndim == ndim for value in tensors)
+
+
+def restore_attention(weights: Tensor, queries: KeptTokens | None, keys: KeptTokens, length: int, total: int) -> Tensor:
+    """Attention weights [B, heads, Q, K] of shortened rows and keys as [B, heads, length, total], zeros elsewhere."""
+    if keys.is_token is not None:
+        weights = weights.masked_fill(~keys.is_token.to(weights.device)[:, None, None, :], 0)
+    columns = keys.positions.to(weights.device)[:, None, None, :].expand_as(weights)
+    weights = weights.new_zeros(*weights.shape[:3], total).scatter_add(3, columns, weights)
+    if queries is None:
+        return weights
+    if queries.is_token is not None:
+        weights = weights.masked_fill(~queries.is_token.to(weights.device)[:, None, :, None], 0)
+    rows = queries.positions.to(weights.device)[:, None, :, None].expand_as(weights)
+    return weights.new_zeros(*weights.shape[:2], length, total).scatter_add(2, rows, weights)

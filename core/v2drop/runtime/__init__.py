@@ -1,0 +1,1 @@
+"""One forward call of an attached model, from the model's hooks to what the cache remembers."""

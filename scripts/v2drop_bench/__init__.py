@@ -1,0 +1,1 @@
+"""Speed and memory of models at published sizes, with random weights: `v2drop bench`."""

@@ -1,0 +1,113 @@
+"""Prompts of a measurement: embeddings of text, a picture or a video's frames, and text; no vision tower runs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from v2drop import Attachment, get_adapter
+from v2drop.hf.calls import cache_argument
+from v2drop_terminal.errors import CommandError
+
+PREFIX, SUFFIX = 35, 20  # tokens of text before and behind: a chat template's, and a short question's
+
+
+@dataclass(frozen=True)
+class Length:
+    """Vision tokens of a prompt: those of one picture, or of a video's (or several pictures') frames."""
+
+    frames: int
+    per_frame: int
+
+    @classmethod
+    def parse(cls, text: str) -> Length:
+        """Read "576" or "8x196". Raises CommandError for anything else."""
+        found = re.fullmatch(r"(?:([1-9]\d*)x)?([1-9]\d*)", text)
+        if found is None:
+            raise CommandError(
+                f"--tokens {text!r}: pass a picture's vision tokens, such as 576, or a video's as frames x tokens, such as "
+                "8x196"
+            )
+        return cls(int(found[1] or 1), int(found[2]))
+
+    def __str__(self) -> str:
+        return str(self.per_frame) if self.frames == 1 else f"{self.frames}x{self.per_frame}"
+
+    @property
+    def vision(self) -> int:
+        """Vision tokens."""
+        return self.frames * self.per_frame
+
+    @property
+    def sequence(self) -> int:
+        """All tokens."""
+        return PREFIX + self.vision + SUFFIX
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a frame, as near to a square as its tokens allow."""
+        height = next(rows for rows in range(isqrt(self.per_frame), 0, -1) if self.per_frame % rows == 0)
+        return height, self.per_frame // height
+
+
+class Prompt:
+    """A batch of random prompts of one length for a model, without padding.
+
+    Attributes:
+        embeds: [B, S, H], of the model's type and on its device.
+        vision_mask: bool [B, S].
+        position_ids: int64 [1, S]; for Qwen2-VL [3, B, S], of time, height and width.
+    """
+
+    def __init__(self, model: Any, length: Length, batch: int) -> None:
+        self.length, self.batch = length, batch
+        hidden = model.config.get_text_config().hidden_size
+        generator = torch.Generator().manual_seed(0)
+        embeds = torch.randn(batch, length.sequence, hidden, generator=generator) * 0.02
+        self.embeds = embeds.to(model.device, model.dtype)
+        self.vision_mask = torch.zeros(batch, length.sequence, dtype=torch.bool, device=model.device)
+        self.vision_mask[:, PREFIX : PREFIX + length.vision] = True
+        if model.config.model_type == "qwen2_vl":
+            positions = mrope_positions(model, length).expand(-1, batch, -1)
+        else:
+            positions = torch.arange(length.sequence)[None]
+        self.position_ids = positions.to(model.device)
+
+    def dense(self, model: Any) -> Any:
+        """The inner model's output for this prompt: the prefill without the head."""
+        inner = get_adapter(model).inner_model(model)
+        return inner(inputs_embeds=self.embeds, position_ids=self.position_ids, use_cache=True)
+
+    def attached(self, model: Any, run: Attachment) -> Any:
+        """The same on an attached model."""
+        run.vision_mask = self.vision_mask
+        return self.dense(model)
+
+    def step(self, model: Any, cache: Any, number: int) -> Any:
+        """The output of the whole model, head included, for one more token behind this prompt, the `number`-th from 0."""
+        positions = self.position_ids.amax(-1, keepdim=True).amax(0, keepdim=True) + 1 + number
+        positions = positions.expand(*self.position_ids.shape[:-1], 1)
+        filled = cache_argument(model, cache)
+        return model(inputs_embeds=self.embeds[:, :1], position_ids=positions, use_cache=True, **filled).logits
+
+
+def mrope_positions(model: Any, length: Length) -> Tensor:
+    """The stock Qwen2-VL's rotary positions over time, height and width of a picture or video in text, int64 [3, 1, S]."""
+    inner, config = get_adapter(model).inner_model(model), model.config
+    video = length.frames > 1
+    ids, vision = torch.zeros(1, length.sequence, dtype=torch.long), slice(PREFIX, PREFIX + length.vision)
+    ids[:, PREFIX - 1] = config.vision_start_token_id
+    ids[:, vision] = config.video_token_id if video else config.image_token_id
+    merge = config.vision_config.spatial_merge_size
+    grid = torch.tensor([[length.frames, *(merge * side for side in length.grid)]])
+    arguments: dict[str, Any] = {"input_ids": ids, "video_grid_thw" if video else "image_grid_thw": grid}
+    if "mm_token_type_ids" in inspect.signature(inner.get_rope_index).parameters:  # transformers 5.0 does without
+        arguments["mm_token_type_ids"] = torch.zeros_like(ids, dtype=torch.int)
+        arguments["mm_token_type_ids"][:, vision] = 2 if video else 1
+    return inner.get_rope_index(**arguments)[0]

@@ -1,0 +1,108 @@
+"""`v2drop batch`: bulk inference on Ray Data, by a pool of attached models, that goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from v2drop_loading.defaults import BATCH
+from v2drop_zoo import zoo_models
+
+from .options import AsJson, LongestAnswer, Method, Model, Preset, Retain, ScheduleFile, Stages
+
+BLOCK = 100  # rows
+
+
+def batch(
+    input: Annotated[
+        Path,
+        typer.Option(
+            help="A .jsonl or .parquet file of questions, a folder of such files, or, with --prompt, a folder of pictures.",
+            resolve_path=True,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option(help="A folder for the answers. A run that was stopped goes on in it.", resolve_path=True)
+    ],
+    model: Model = "llava",
+    prompt: Annotated[str | None, typer.Option(help="The question about each picture or video of a folder.")] = None,
+    method: Method = "v2drop",
+    preset: Preset = None,
+    retain: Retain = None,
+    stages: Stages = None,
+    schedule: ScheduleFile = None,
+    seed: Annotated[int, typer.Option(min=0, help="What method random keeps.")] = 0,
+    max_new_tokens: LongestAnswer = 64,
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Models that answer side by side; by default one a GPU, without GPUs one.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS", help="A Ray cluster that is running: 'auto', or host:port. By default none."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch", min=1, help="Questions that a model answers at a time.")
+    ] = BATCH,
+    block_size: Annotated[
+        int, typer.Option("--block", min=1, help="Questions that are written together; a stop loses blocks in work.")
+    ] = BLOCK,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write all answers to this .csv or .jsonl file too, in the order of the questions."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a file's or folder's questions with a pool of models, on this machine or a Ray cluster.
+
+    Answers are parquet files in OUTPUT/answers; rows that cannot be asked are in OUTPUT/rejected.parquet, and end the command
+    with exit code 1.
+    """
+    from rich.console import Console
+
+    from v2drop_loading.schedules import read_keep
+    from v2drop_terminal.needs import require
+    from v2drop_terminal.progress import counting_progress
+
+    require("bulk inference runs on", "v2drop[ray]", ["ray", "pyarrow"])
+    from v2drop_batch.answerer import Settings, check_settings
+    from v2drop_batch.inputs import find_input
+    from v2drop_batch.quiet import LOG, stderr_to
+    from v2drop_batch.report import print_report
+    from v2drop_batch.run import GO_ON, run_batch, settings_of
+    from v2drop_batch.store import Store, check_export
+
+    if export is not None:
+        check_export(export)
+    keep = read_keep(preset, retain, stages, schedule)
+    name = str(Path(model).resolve()) if model not in zoo_models() and Path(model).is_dir() else model
+    settings = Settings(name, method, keep, seed, max_new_tokens)
+    check_settings(settings)
+    asked, store = find_input(input, prompt, block_size), Store(output)
+    store.start(settings_of(settings, asked, block_size))
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        with (
+            stderr_to(output / LOG) as shown,
+            redirect_stdout(sys.stderr),  # what Ray has to say of actors: stdout is the report's
+            counting_progress(Console(file=shown), transient=True) as progress,
+        ):
+            report = run_batch(asked, store, settings, batch_size, actors, address, progress)
+    except KeyboardInterrupt:
+        errors.print(f"stopped; what was answered is kept: {GO_ON}")
+        raise typer.Exit(130) from None
+    if export is not None:
+        store.export([block.number for block in asked.blocks], export)
+    if as_json:
+        typer.echo(json.dumps({"output": str(output), **report.to_dict()}))
+    else:
+        print_report(Console(), report, store)
+    if rejected := report.to_dict()["rejected"]:
+        errors.print(f"[bold yellow]Not as asked:[/] {rejected} rows were rejected")
+        raise typer.Exit(1)

@@ -1,0 +1,73 @@
+"""What answering took: of each call of generate, and of all of them together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from v2drop import Schedule
+from v2drop_measuring.journal import JOURNAL
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of generate, on a batch of prompts.
+
+    Attributes:
+        prompts: how many.
+        vision_tokens: of all of them together; 0 where there was nothing to look at.
+        retained: the share of these alive, averaged over layers.
+        new_tokens: of the longest answer.
+        seconds: of the whole call, vision tower included.
+        prefill_seconds: of the language model's first forward call.
+        decode_seconds: of all its later ones.
+    """
+
+    prompts: int
+    vision_tokens: int
+    retained: float
+    new_tokens: int
+    seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+
+
+def of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over prompts, the share retained, and the most memory, of a journal's records."""
+    calls = [Call(**call) for record in records for call in record["calls"]]
+    peaks = [record["peak"] for record in records if record["peak"] is not None]
+    prompts = sum(call.prompts for call in calls)
+    tokens = sum(call.vision_tokens for call in calls)
+    kept = sum(call.retained * call.vision_tokens for call in calls)
+    each = 1 / max(1, prompts)
+    return {
+        "prompts": prompts,
+        "vision_tokens": tokens * each,
+        "vision_tokens_kept": kept * each,
+        "retained": kept / tokens if tokens else 1.0,
+        "new_tokens": sum(call.prompts * call.new_tokens for call in calls) * each,
+        "prefill_ms": 1e3 * sum(call.prefill_seconds for call in calls) * each,
+        "decode_ms": 1e3 * sum(call.decode_seconds for call in calls) * each,
+        "answer_ms": 1e3 * sum(call.seconds for call in calls) * each,
+        **({"peak_bytes": max(peaks)} if peaks else {}),
+    }
+
+
+def of_folder(folder: Path) -> dict[str, float]:
+    """The same of all journals that the processes of a run keep in a folder."""
+    return of_records(records_of(folder))
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    """What the processes of a run have on disk in a folder; a last half line, of one that was killed, is nothing."""
+    texts = [path.read_text() for path in sorted(folder.glob(f"*/{JOURNAL}"))]
+    return [json.loads(line) for text in texts for line in text[: text.rfind("\n") + 1].splitlines()[1:]]
+
+
+def of_schedule(schedule: Schedule) -> dict[str, float]:
+    """A schedule as numbers, which are all that lmms-eval takes: what each stage keeps, and the fewest tokens."""
+    keeps = {f"keep_before_layer_{stage.layer}": stage.keep for stage in schedule.stages}
+    return {**keeps, "min_tokens": schedule.min_tokens}

@@ -1,0 +1,138 @@
+"""Reading the files that a question is about, as the model at hand wants them, and turning them into its inputs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from torch import Tensor
+
+from v2drop import Adapter, MediaWarning
+from v2drop_media.images import read_image
+from v2drop_media.videos import read_video
+from v2drop_qwen2_vl.video import load_video
+from v2drop_terminal.errors import CommandError
+
+from .question import Question
+
+if TYPE_CHECKING:
+    from v2drop_media.video_metadata import SampledVideo
+
+
+@dataclass(frozen=True)
+class Media:
+    """What was read: pictures in RGB, a video's frames [frames, 3, height, width] from 0 to 255, and what is known of them.
+
+    `notes` tell which pictures are shown in part, such as the first frame of an animation.
+    """
+
+    pictures: list[Image.Image]
+    frames: Tensor | None = None
+    metadata: SampledVideo | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds from the video's first frame to each frame that was read."""
+        return [] if self.metadata is None else self.metadata.frame_times
+
+
+def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
+    """Read a question's files.
+
+    Pictures are read as the adapter reads them, else as they are, for the processor to resize. An architecture that requires
+    qwen-vl-utils gets its video at the size that the checkpoint's processor wants; others get frames as they are.
+
+    Raises:
+        MediaError: a file is missing, or cannot be read or used.
+        CommandError: the model takes no videos, or a library is missing.
+    """
+    if question.video is not None and getattr(processor, "video_processor", None) is None:
+        raise CommandError(
+            f"cannot ask about {question.video}: {adapter.model_types[0]} models take pictures, not videos; pass --image, or "
+            "a --model that takes videos, such as qwen2_vl"
+        )
+    try:
+        with _quiet_decoders(), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", MediaWarning)
+            pictures = [read_image(path, adapter, processor) for path in question.images]
+            frames, metadata = None, None
+            if question.video is not None and "qwen_vl_utils" in adapter.requires:
+                frames, metadata = load_video(question.video, processor.video_processor, question.fps)
+            elif question.video is not None:
+                frames, metadata = read_video(question.video, question.fps)
+        notes = [str(one.message) for one in told if issubclass(one.category, MediaWarning)]
+        return Media(pictures, frames, metadata, notes)
+    except ImportError as error:
+        raise CommandError(str(error)) from error
+
+
+def as_inputs(processor: Any, media: Media, prompt: str) -> Any:
+    """The model's inputs, and for a video `video_metadata`, which the model does not take. Pictures stand first."""
+    return batch_inputs(processor, [media], [prompt])
+
+
+def batch_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
+    """The inputs of a batch of prompts, each about its media; see `as_inputs`. Raises CommandError where they do not fit."""
+    chats = []
+    for each, prompt in zip(media, prompts, strict=True):
+        _check_prompt(prompt, processor)
+        content: list[dict[str, str]] = [{"type": "image"}] * len(each.pictures)
+        content += [{"type": "video"}] if each.frames is not None else []
+        chats.append([{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}])
+    # said outright: a checkpoint's tokenizer may bring a longest length, and would cut off placeholders
+    arguments: dict[str, Any] = {"padding": len(chats) > 1, "truncation": False}
+    if any(each.pictures for each in media):
+        arguments |= {"images": [each.pictures for each in media if each.pictures]}
+    if videos := [each for each in media if each.frames is not None]:
+        arguments |= {"videos": [each.frames for each in videos], "video_metadata": [each.metadata for each in videos]}
+        arguments |= {"do_sample_frames": False, "return_metadata": True}
+    try:
+        texts = [processor.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
+        start = processor.tokenizer.bos_token
+        if start and texts[0].startswith(start):  # the template wrote it: not a second one, as stock pipelines do it
+            arguments |= {"add_special_tokens": False}
+        return processor(text=texts, return_tensors="pt", **arguments)
+    except Exception as error:  # templates and processors are the checkpoint's own, and raise what they like
+        reason = str(error) or type(error).__name__
+        raise CommandError(f"the processor cannot take this prompt with these pictures or video: {reason}") from error
+
+
+def _check_prompt(prompt: str, processor: Any) -> None:
+    """Refuse a question that quotes a placeholder: the processor would take the word for one more picture or video."""
+    for kind in ("image", "video"):
+        token = getattr(processor, f"{kind}_token", None)
+        if isinstance(token, str) and token and token in prompt:
+            raise CommandError(
+                f"the question quotes {token}, which stands for {kind}s in this model's prompts and cannot be asked as a word: "
+                f"leave it out, or write it another way, such as {token.strip('<|>')!r}; --image and --video place media by "
+                "themselves"
+            )
+
+
+def model_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
+    """`batch_inputs` as `generate` takes them: padded on the left, as answers in a batch start at one column."""
+    processor.tokenizer.padding_side = "left"
+    inputs = batch_inputs(processor, media, prompts)
+    inputs.pop("video_metadata", None)
+    return inputs
+
+
+@contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Keep what FFmpeg and qwen-vl-utils print on stderr out of sight: what they refuse is raised besides."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,1 @@
+"""Time, memory and accuracy, and the statistics of what was measured."""

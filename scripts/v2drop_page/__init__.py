@@ -1,0 +1,1 @@
+"""Pages and plots: what dropping kept on a picture, and what a comparison found."""

@@ -1,0 +1,1 @@
+"""What commands say at a terminal: errors, missing libraries, progress."""

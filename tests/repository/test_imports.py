@@ -1,0 +1,62 @@
+"""Packages look only down: import-linter notices an import that does not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+ROOTS = ("core", "adapters", "scripts")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A copy of the packages, without their data."""
+    folder = tmp_path_factory.mktemp("sources")
+    for root in ROOTS:
+        shutil.copytree(ROOT / root, folder / root, ignore=shutil.ignore_patterns("checkpoints", "__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def lint(folder):
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join(str(folder / root) for root in ROOTS)}
+    return subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("core/v2drop/kept_tokens.py", "import transformers", "The method needs torch alone"),
+        ("core/v2drop_media/depth.py", "from v2drop_llava import LlavaAdapter", "Packages look only down"),
+        ("adapters/v2drop_llava/adapter.py", "from v2drop_cli import errors", "Packages look only down"),
+        (
+            "core/v2drop/dropper.py",
+            "from v2drop.conformance import cases",
+            "What runs needs nothing of the conformance kit",
+        ),
+    ],
+)
+def test_a_forbidden_import_is_noticed(sources, file, line, contract):
+    path = sources / file
+    before = path.read_text()
+    path.write_text(f"{before}\n\n{line}\n")
+    try:
+        done = lint(sources)
+    finally:
+        path.write_text(before)
+    assert done.returncode == 1
+    broken = [told for told in done.stdout.splitlines() if told.endswith("BROKEN")]
+    assert any(told.startswith(contract) for told in broken), done.stdout
+
+
+def test_the_sources_as_they_are_keep_all_contracts(sources):
+    done = lint(sources)
+    assert done.returncode == 0, done.stdout
+    assert "3 kept, 0 broken" in done.stdout
