@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def inputs(case):
         "pixel_values": torch.zeros(4 * TOKENS, 1),
         "image_grid_thw": torch.tensor([[1, 40, 40]]),
     }
-    if hasattr(Qwen2VLForConditionalGeneration, "_prepare_position_ids_for_generation"):
+    if "mm_token_type_ids" in inspect.signature(Qwen2VLForConditionalGeneration.forward).parameters:
         given["mm_token_type_ids"] = (ids == 120).int()
     return given
 
