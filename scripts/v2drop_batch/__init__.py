@@ -1,1 +1,1 @@
-"""Bulk inference on Ray Data, behind `v2drop batch`: blocks of questions, a pool of attached models, one parquet file a block."""
+"""Bulk inference on Ray Data, for `v2drop batch`: a pool of attached models answers blocks of questions."""

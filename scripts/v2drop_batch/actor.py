@@ -1,4 +1,4 @@
-"""What runs on each actor of the pool: a model that answers one block after the other."""
+"""The actor of the pool: a model that answers one block after another."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class BlockActor:
 
     def __init__(self, settings: Settings, batch: int, folder: Path) -> None:
         if not torch.cuda.is_available():
-            torch.set_num_threads(1)  # an actor has one core: with more threads, actors would wait for each other
+            torch.set_num_threads(1)  # an actor has one core: with more threads, actors would compete for cores
         self._answerer, self._store = Answerer(settings, batch), Store(folder)
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """What became of the block, and when it was begun. A block that is there already is not answered again.
+        """The outcome of the block and its start time. A block that is already written is not answered again.
 
-        `error` says why a block could not be answered: the rows are not at fault, and another run may succeed.
+        `error` says why the block could not be answered: its rows are not at fault, and another run may succeed.
         """
         block, began = pickle.loads(item["block"]), time.time()
         summary, problem = Summary(), ""

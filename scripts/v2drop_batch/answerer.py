@@ -1,4 +1,4 @@
-"""An attached model that answers rows, batch by batch; what cannot be answered is told, and spoils nothing else."""
+"""An attached model that answers rows in batches; rows that fail are reported and do not affect other rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .questions import question_of
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides an answer. A run that goes on has the same as the one before."""
+    """Everything that affects an answer. A resumed run must have the same settings."""
 
     model: str
     method: str
@@ -35,7 +35,7 @@ class Settings:
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse what no actor could do, before any is started. Raises what `find_adapter` and `choose_schedule` raise."""
+    """Check the settings before any actor is started. Raises the errors of `find_adapter` and `choose_schedule`."""
     checkpoint = find_checkpoint(settings.model)
     find_adapter(checkpoint)
     choose_schedule(settings.method, load_decoder(checkpoint), settings.keep, checkpoint.schedule)
@@ -43,13 +43,13 @@ def check_settings(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """A row's answer and what it took.
+    """A row's answer and its cost.
 
     Attributes:
-        tokens_kept: its vision tokens that were alive, the mean over layers: the budget that papers quote.
-        prompt_tokens: of the language model, vision tokens included.
-        seconds: its share of its batch's time, from reading the files to the last token.
-        note: which of its pictures were shown in part, such as the first frame of an animation; "" where all were whole.
+        tokens_kept: mean number of vision tokens kept per layer, the budget that papers quote.
+        prompt_tokens: tokens of the language model's prompt, including vision tokens.
+        seconds: the row's share of its batch's time, from reading the files to the last token.
+        note: which pictures were shown only in part, such as the first frame of an animation; "" if none.
     """
 
     id: str
@@ -80,13 +80,13 @@ Shown = tuple[Row, Question, Media]
 
 
 class Answerer:
-    """A model, loaded, that answers rows while vision tokens are dropped.
+    """A loaded model that answers rows while vision tokens are dropped.
 
     Args:
-        batch: how many rows at a time, at most.
+        batch: maximum number of rows in a batch.
 
     Attributes:
-        schedule: what its method drops.
+        schedule: the schedule of its method.
     """
 
     def __init__(self, settings: Settings, batch: int) -> None:
@@ -99,7 +99,7 @@ class Answerer:
         self.schedule = choose_schedule(method, decoder, settings.keep, checkpoint.schedule)
 
     def answer(self, rows: Sequence[Row]) -> list[Answer | Rejected]:
-        """An answer for each row, or why there is none, in their order."""
+        """An answer or a rejection for each row, in the order of the rows."""
         outcome: Outcome = {}
         asked = []
         with tempfile.TemporaryDirectory() as scratch:
@@ -119,13 +119,13 @@ class Answerer:
         for row, question in batch:
             try:
                 shown.append((row, question, read_media(question, self._adapter, self._processor)))
-            except Exception as error:  # there is no end to what decoders raise
+            except Exception as error:  # decoders may raise anything
                 outcome[row.number] = _rejected(row, error)
         reading = (time.perf_counter() - start) / len(batch)
         return outcome | self._answer_shown(shown, reading) if shown else outcome
 
     def _answer_shown(self, shown: Sequence[Shown], reading: float) -> Outcome:
-        """Answers to a batch; where it fails, to its halves if memory was too small, else to each of its rows alone."""
+        """Answers of a batch. After a failure, its halves are tried if memory ran out, else each row alone."""
         try:
             return self._generate(shown, reading)
         except Exception as error:
@@ -134,7 +134,7 @@ class Answerer:
             lacking = _is_lack_of_memory(error)
             if len(shown) == 1:
                 return {shown[0][0].number: _rejected(shown[0][0], error)}
-        if lacking:  # out of the except block: the error holds the frames, and these the tensors
+        if lacking:  # outside of the except block: the error holds the frames, which hold the tensors
             gc.collect()
             torch.cuda.empty_cache()
         size = len(shown) // 2 if lacking else 1
@@ -172,11 +172,11 @@ def _rejected(row: Row, error: Exception) -> Rejected:
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether memory was too small: a GPU's, or this process's, of which torch has no error of its own."""
+    """Whether memory ran out: the GPU's, or this process's, for which torch has no error class."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 def _device_is_lost(error: Exception) -> bool:
-    """Whether the GPU refuses all further work, so that the fault is not this row's."""
+    """Whether the GPU refuses all further work, so that the row is not at fault."""
     lost = getattr(torch, "AcceleratorError", None)  # torch 2.8
     return lost is not None and isinstance(error, lost) and not isinstance(error, torch.OutOfMemoryError)

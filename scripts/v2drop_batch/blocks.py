@@ -1,4 +1,4 @@
-"""Some rows of an input, as far as they must be known to read them elsewhere: on another machine, in another run."""
+"""Blocks of rows of an input, with all that is needed to read them on another machine or in another run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Row:
     """A row of the input.
 
     Attributes:
-        id: no other row has it.
-        number: in the whole input.
-        file: its file's name.
-        line: in that file, counted from 1; of a picture, in the folder's list.
-        data: what it asks, or why it cannot be read.
-        folder: where paths in it start from.
+        id: unique in the input.
+        number: the row's number in the whole input.
+        file: name of its file.
+        line: line in that file, counted from 1; for a picture, its number in the folder's list.
+        data: the row's keys, or why it cannot be read.
+        folder: the folder that its paths are relative to.
     """
 
     id: str
@@ -43,11 +43,11 @@ class Block(ABC):
 
     Attributes:
         path: the file, or the folder of pictures.
-        name: of the file; "" for a folder of pictures.
-        ids: of its rows; "" for those that have none yet.
-        lines: of its rows.
-        number: of the block in the whole input.
-        first: the number of its first row in the whole input.
+        name: name of the file; "" for a folder of pictures.
+        ids: ids of its rows; "" for rows that have none yet.
+        lines: lines of its rows.
+        number: the block's number in the whole input.
+        first: number of its first row in the whole input.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class Block(ABC):
     first: int = 0
 
     def rows(self) -> list[Row]:
-        """Its rows, read."""
+        """Read its rows."""
         folder = self.path if self.path.is_dir() else self.path.parent
         numbers = range(self.first, self.first + len(self.ids))
         known = zip(self.ids, numbers, self.lines, self._read(), strict=True)
@@ -66,12 +66,12 @@ class Block(ABC):
 
     @abstractmethod
     def _read(self) -> Iterator[Data]:
-        """What its rows hold."""
+        """The data of its rows."""
 
 
 @dataclass(frozen=True)
 class LinesBlock(Block):
-    """The lines of a file of JSON lines between two of its bytes; blank ones do not count."""
+    """Lines of a JSON Lines file between two byte offsets; blank lines do not count."""
 
     start: int = 0
     stop: int = 0
@@ -85,7 +85,7 @@ class LinesBlock(Block):
 
 @dataclass(frozen=True)
 class ParquetBlock(Block):
-    """Rows of a row group, from `start` on."""
+    """Rows of a row group, starting at `start`."""
 
     group: int = 0
     start: int = 0
@@ -108,9 +108,9 @@ class PicturesBlock(Block):
 
 
 def read_line(line: bytes) -> Data:
-    """What a line of a file of JSON lines holds."""
+    """The data of a line of a JSON Lines file."""
     try:
-        return read_object(line.decode("utf-8-sig"))  # a first line may begin with a mark of its encoding
+        return read_object(line.decode("utf-8-sig"))  # the first line may begin with a byte order mark
     except ValueError as error:
         return str(error)
 
@@ -119,7 +119,7 @@ _last_group: dict[tuple[Path, int], Any] = {}
 
 
 def _row_group(path: Path, group: int) -> Any:
-    """A row group of a file. The last one is kept: the next block is often of the same."""
+    """A row group of a file. The last one is kept, since the next block is often from the same row group."""
     if (path, group) not in _last_group:
         _last_group.clear()
         with pq.ParquetFile(path) as file:

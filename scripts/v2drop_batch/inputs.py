@@ -1,4 +1,4 @@
-"""What is asked: the rows of JSON-lines and parquet files, or a folder's pictures, cut into blocks that never change."""
+"""The input: rows of JSON Lines and parquet files, or pictures of a folder, split into blocks that never change."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TABLES = (".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class Input:
-    """The blocks of an input, and what changes with what is asked, so that blocks mean the same in every run.
+    """The blocks of an input, and a description of its content, so that blocks mean the same in every run.
 
     Attributes:
-        content: of each file its rows and a digest, or of a folder's pictures their number, the digest of their names and the
-            prompt.
+        content: number of rows and digest of each file; for a folder of pictures, their number, the digest of their
+            names and the prompt.
     """
 
     blocks: Sequence[Block]
@@ -40,12 +40,12 @@ class Input:
 
 
 def find_input(path: Path, prompt: str | None, size: int) -> Input:
-    """Cut a file, or the files of a folder, into blocks of up to `size` rows. Of parquet rows only the ids are read.
+    """Split a file, or the files of a folder, into blocks of up to `size` rows. Only the ids of parquet rows are read.
 
-    With a prompt, `path` is a folder whose pictures and videos are asked about, at any depth. Without one it is a file of
-    JSON lines, a parquet file, or a folder whose files of these kinds are asked one after the other.
+    With a prompt, `path` is a folder of pictures and videos, searched at any depth. Without one it is a JSON Lines file,
+    a parquet file, or a folder of such files.
 
-    A row's id is its own where it has one that no other row has; else its file's name and its line.
+    A row keeps its own id if it is unique; else its id is FILE:LINE.
 
     Raises:
         CommandError: there is nothing to ask, or a file cannot be read.
@@ -120,7 +120,7 @@ def _parquet(path: Path, size: int, digest: Any) -> Iterator[Block]:
 
 def _pictures(path: Path, prompt: str, size: int, digest: Any) -> Iterator[Block]:
     if not path.is_dir():
-        raise CommandError(f"--prompt asks about the pictures of a folder, which {path} is not: leave it out")
+        raise CommandError(f"--prompt asks about the pictures of a folder, but {path} is not a folder: leave it out")
     kinds = {*VIDEOS, *image_endings()}
     names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if _is_one(file, kinds, path))
     digest.update(json.dumps(names).encode())
@@ -130,13 +130,13 @@ def _pictures(path: Path, prompt: str, size: int, digest: Any) -> Iterator[Block
 
 
 def _is_one(file: Path, kinds: Collection[str], folder: Path | None = None) -> bool:
-    """Whether a file is of one of these kinds, and neither hidden, as file managers leave some, nor in a hidden folder."""
+    """Whether a file has one of these suffixes and is not hidden: file managers leave hidden files and folders."""
     parts = file.relative_to(folder or file.parent).parts
     return file.suffix.lower() in kinds and not any(part.startswith(".") for part in parts)
 
 
 def _numbered(blocks: Sequence[Block]) -> Iterator[Block]:
-    """The blocks with their numbers, and an id for each row."""
+    """The blocks, numbered, with an id for each row."""
     counts = Counter(own for block in blocks for own in block.ids)
     files = {block.name for block in blocks if block.name}
     first = 0
@@ -150,7 +150,7 @@ def _numbered(blocks: Sequence[Block]) -> Iterator[Block]:
 
 
 def _own_id(data: Mapping[str, Any] | str) -> str:
-    """A row's own id; "" where it has none."""
+    """A row's own id; "" if it has none."""
     own = data.get("id") if isinstance(data, Mapping) else None
     name = str(own) if isinstance(own, (str, int)) and not isinstance(own, bool) else ""
     return name if name.isprintable() else ""

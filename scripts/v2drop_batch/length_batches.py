@@ -1,4 +1,4 @@
-"""Batches of rows that are about equally long, so that padding wastes little."""
+"""Batches of rows of similar length, so that padding wastes little."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Asked = tuple[Any, Question]
 
 
 def cut_batches(asked: Sequence[Asked], processor: Any, size: int) -> list[list[Asked]]:
-    """Batches of up to `size`, the longest prompts first: what does not fit the memory shows at once."""
+    """Batches of up to `size`, the longest prompts first, so that a lack of memory shows at once."""
     ordered = sorted(asked, key=lambda each: prompt_length(each[1], processor), reverse=True)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def prompt_length(question: Question, processor: Any) -> tuple[int, int]:
-    """How long a prompt will be, without decoding what it is about: bytes of its video, and tokens of pictures and text.
+    """Length of a prompt, without decoding its media: bytes of its video, and tokens of its pictures and text.
 
-    A guess for sorting. Files that cannot be read count as nothing.
+    An estimate for sorting. Files that cannot be read count as 0.
     """
     video = question.video
     film = video.stat().st_size if video is not None and video.is_file() else 0
@@ -34,7 +34,7 @@ def _picture_size(file: Path) -> tuple[int, int] | None:
     try:
         width, height = image_size(file)
         return height, width
-    except Exception:  # whatever a damaged header leads to is told when the picture is read
+    except Exception:  # any damage is reported when the picture is read
         return None
 
 
@@ -43,5 +43,5 @@ def _vision_tokens(sizes: list[tuple[int, int]], processor: Any) -> int:
         return 0
     try:
         return sum(processor._get_num_multimodal_tokens(image_sizes=sizes).num_image_tokens)
-    except Exception:  # stock processors have it for serving engines, and promise it to nobody else
+    except Exception:  # private: stock processors have it for serving engines
         return sum(height * width for height, width in sizes)

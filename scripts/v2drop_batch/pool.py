@@ -1,4 +1,4 @@
-"""The pool of actors on Ray Data: on this machine, or on a cluster that is running."""
+"""The pool of actors on Ray Data: on this machine, or on a running cluster."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .blocks import Block
 
 @contextmanager
 def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
-    """Ray, started on this machine with a core for each actor, or joined at an address.
+    """Start Ray on this machine, with a core for each actor, or connect to it at an address.
 
     Yields:
-        How many actors there will be, and how many GPUs each has.
+        The number of actors, and the number of GPUs of each.
 
     Raises:
-        CommandError: Ray does not start, or there is none at the address, or no room for so many actors.
+        CommandError: Ray does not start or does not run at the address, or there are too few cores or GPUs.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local = {"num_cpus": actors, "include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
-    except Exception as error:  # Ray has no class of its own for a node that did not start in time
+    except Exception as error:  # Ray has no error class for a node that did not start in time
         where = "on this machine" if address is None else f"at --address {address}"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CommandError(f"cannot reach Ray {where}: {reason}") from error
@@ -43,7 +43,7 @@ def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
         cores, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
         actors = actors or gpus or 1
         if actors > cores or (gpus and actors > gpus):
-            raise CommandError(f"--actors {actors}: there are {cores} cores and {gpus} GPUs, one of each for an actor")
+            raise CommandError(f"--actors {actors}: there are {cores} cores and {gpus} GPUs, one of each per actor")
         yield actors, min(gpus, 1)
     finally:
         ray.shutdown()
@@ -52,14 +52,14 @@ def pool(address: str | None, actors: int | None) -> Iterator[tuple[int, int]]:
 def answer_blocks(
     blocks: Sequence[Block], settings: Settings, batch: int, folder: Path, actors: int, gpus: int
 ) -> Iterator[dict[str, Any]]:
-    """What `BlockActor` returns of each block, as soon as it is done.
+    """The result of `BlockActor` for each block, as soon as it is done.
 
     Raises:
         CommandError: an actor cannot be started.
     """
     context = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it would log as an error is raised besides
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it logs errors that are raised anyway
     items = ray.data.from_items([{"block": pickle.dumps(block)} for block in blocks], override_num_blocks=len(blocks))
     done = items.map(
         BlockActor,
@@ -67,7 +67,7 @@ def answer_blocks(
         compute=ActorPoolStrategy(size=actors),
         num_cpus=1,
         **({"num_gpus": gpus} if gpus else {}),
-    )  # Ray starts actors anew that died, and gives them their block again
+    )  # Ray restarts actors that died, and gives them their block again
     try:
         yield from done.iter_rows()
     except ray.exceptions.RayError as error:

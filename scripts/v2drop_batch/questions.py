@@ -1,4 +1,4 @@
-"""What a row asks: its prompt, and the files of its pictures and video."""
+"""The question of a row: its prompt, and the files of its pictures and video."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .blocks import Row
 def question_of(row: Row, scratch: Path) -> Question:
     """The question of a row.
 
-    Its keys: `question`; `image`, one or a list; `video`; `fps`. Each may be missing but the question. A picture or video is
-    a path from the input's folder, the file's bytes, or a dictionary of one of these (`path`, `bytes`), as data sets hold them.
+    Its keys: `question`; `image`, one or a list; `video`; `fps`. All but `question` are optional. A picture or video is
+    a path relative to the input's folder, the file's bytes, or a dictionary with `path` or `bytes`, as in data sets.
 
     Args:
-        scratch: a folder for files that came as bytes.
+        scratch: a folder for files that are passed as bytes.
 
     Raises:
-        ValueError: with what is wrong with it.
+        ValueError: the row is invalid; the message says why.
     """
     data = row.data
     if not isinstance(data, Mapping):
@@ -29,9 +29,9 @@ def question_of(row: Row, scratch: Path) -> Question:
     prompt, fps = data.get("question"), data.get("fps", DEFAULT_FPS)
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError(f"no question: question is {prompt!r}")
-    prompt.encode()  # half a surrogate pair, which JSON can hold, is no text
+    prompt.encode()  # fails for a lone surrogate, which JSON can hold
     if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not fps > 0:
-        raise ValueError(f"fps is {fps!r}: a number above 0")
+        raise ValueError(f"fps is {fps!r}: expected a number above 0")
     shown = data.get("image")
     shown = shown if isinstance(shown, list) else [] if shown is None else [shown]
     images = [_file("image", each, row, scratch / f"{row.number}-{index}") for index, each in enumerate(shown)]
@@ -48,4 +48,4 @@ def _file(kind: str, value: Any, row: Row, scratch: Path) -> Path:
     if isinstance(value, bytes) and value:
         scratch.write_bytes(value)
         return scratch
-    raise ValueError(f"{kind} is {str(value)[:40]!r}: a path, or the bytes of a file")
+    raise ValueError(f"{kind} is {str(value)[:40]!r}: expected a path or the bytes of a file")

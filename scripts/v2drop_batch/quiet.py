@@ -1,4 +1,4 @@
-"""Keeping what Ray says of itself off the terminal: it goes to a file, so that nothing is lost."""
+"""Keeps Ray's messages off the terminal: they go to a file, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOG = "ray.log"  # in the output folder
 
 @contextmanager
 def stderr_to(path: Path) -> Iterator[TextIO]:
-    """Inside, what this process writes on stderr, Ray's C++ included, goes to a file; yields what writes where stderr went.
+    """Inside, stderr of this process, including Ray's C++, goes to a file; yields a stream to the original stderr.
 
-    A file that nothing was written to is taken away again.
+    A file that stays empty is deleted.
     """
     sys.stderr.flush()
     terminal = os.dup(2)

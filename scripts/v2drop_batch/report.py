@@ -1,4 +1,4 @@
-"""What a run did: rows, tokens, and how fast."""
+"""Report of a run: rows, tokens and speed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .store import REJECTED, Store, Summary
 
 @dataclass(frozen=True)
 class Report:
-    """A run at its end.
+    """The report of a finished run.
 
     Attributes:
-        rows: of the input.
-        before: what earlier runs had done.
-        now: what this run did.
-        actors: how many did it.
-        starting: seconds until the first actor began with its first block; None where there was nothing to do.
+        rows: rows of the input.
+        before: summary of earlier runs.
+        now: summary of this run.
+        actors: number of actors.
+        starting: seconds until the first actor began its first block; None if there was nothing to do.
         working: seconds from then on.
     """
 
@@ -33,7 +33,7 @@ class Report:
     working: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data. Speeds are of this run, from the first block's begin on."""
+        """As plain data. Speeds are those of this run, from the start of the first block on."""
         total = self.before + self.now
         speed = 0.0 if not self.working else 1 / self.working
         done = self.now.answered + self.now.rejected
@@ -53,7 +53,7 @@ class Report:
 
 
 def print_report(console: Console, report: Report, store: Store) -> None:
-    """For people."""
+    """Print the report as a table."""
     data = report.to_dict()
     table = Table(show_header=False)
     done = f"{data['answered']:,} of {data['rows']:,}"

@@ -1,4 +1,4 @@
-"""One run: what is left to do is done, and what was rejected is gathered."""
+"""One run: answers the remaining blocks and collects the rejected rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .pool import answer_blocks, pool
 from .report import Report
 from .store import Store, Summary
 
-GO_ON = "run the same command again to go on"
+GO_ON = "run the same command again to resume"
 
 
 def run_batch(
@@ -29,10 +29,10 @@ def run_batch(
     address: str | None,
     progress: Progress,
 ) -> Report:
-    """Answer the blocks that the store lacks. What is done when it is interrupted stays done.
+    """Answer the blocks that the store lacks. Finished blocks survive an interruption.
 
     Raises:
-        CommandError: Ray or an actor cannot be started, or blocks are left that could not be answered.
+        CommandError: Ray or an actor cannot be started, or some blocks could not be answered.
     """
     start = time.time()
     done = [block for block in asked.blocks if store.holds(block.number)]
@@ -58,7 +58,7 @@ def run_batch(
                 if failed:
                     raise CommandError(_told(todo, failed))
     except CommandError as error:
-        raise CommandError(f"{error}; what was answered is kept: {GO_ON}") from error
+        raise CommandError(f"{error}; finished answers are saved: {GO_ON}") from error
     finally:
         store.write_rejected([block.number for block in asked.blocks if store.holds(block.number)])
     times = (began - start, ended - began) if began and ended else (None, None)
@@ -72,7 +72,7 @@ def _told(blocks: Sequence[Block], failed: Mapping[int, str]) -> str:
 
 
 def settings_of(settings: Settings, asked: Input, block: int) -> dict[str, object]:
-    """What must be the same in a run that goes on."""
+    """The settings that a resumed run must share."""
     keep = settings.keep
     kept = {"retain": keep.retain, "schedule": keep.schedule and keep.schedule.to_dict()}
     plain = {name: value for name, value in asdict(settings).items() if name != "keep"}

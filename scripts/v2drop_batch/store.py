@@ -1,4 +1,4 @@
-"""The folder of answers: a parquet file a block, there as a whole or not at all, so that a run can end at any moment."""
+"""The folder of answers: one parquet file per block, written atomically, so that a run can end at any moment."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .answerer import Answer, Rejected
 
 ANSWERS, REJECTED, RUN = "answers", "rejected.parquet", "run.json"
 EXPORTS = (".csv", ".jsonl")
-ATTEMPTS = 3  # at a block, whose actor may die of it
+ATTEMPTS = 3  # per block, which may kill its actor
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
-_REJECTED_KEY = b"v2drop.rejected"  # of a block's file: its rejected rows, as JSON, so that one file tells all of it
+_REJECTED_KEY = b"v2drop.rejected"  # in a block's file: its rejected rows, as JSON, so that one file holds all
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of some rows; all are sums."""
+    """Totals over some rows."""
 
     answered: int = 0
     rejected: int = 0
@@ -46,15 +46,15 @@ class Summary:
 class Store:
     """The answers in a folder.
 
-    A block's file has the block's number as its name. Whoever answers a block, whenever and how often, writes that file, under
-    another name until it is complete: no row can be there twice, and none by half.
+    A block's file is named after the block's number, and has a temporary name until it is complete. No row can be there
+    twice or in part, whoever answers its block and however often.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.answers = folder, folder / ANSWERS
 
     def start(self, settings: Mapping[str, Any]) -> None:
-        """Make the folder, or go on in it. Raises CommandError where it holds a run with other settings, or something else."""
+        """Create the folder or resume in it. Raises CommandError if it holds a run with other settings, or other files."""
         wanted, file = json.loads(json.dumps(settings)), self.folder / RUN
         if file.exists():
             try:
@@ -64,7 +64,7 @@ class Store:
             check_settings(f"{self.folder} holds", found, wanted, "--output")
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise CommandError(
-                f"{self.folder} is not empty and no run of v2drop batch: pass another folder to --output"
+                f"{self.folder} is not empty and not a run of v2drop batch: pass another folder to --output"
             )
         self.answers.mkdir(parents=True, exist_ok=True)
         for left_over in [*self.folder.glob(".*.tmp"), *self.answers.glob(".*.tmp")]:
@@ -72,13 +72,13 @@ class Store:
         _replace(file, lambda out: out.write(json.dumps(wanted, indent=1).encode()))
 
     def begin(self, block: int) -> None:
-        """Note that a block is in work. Raises CommandError where it was begun `ATTEMPTS` times since `start`."""
+        """Record that a block has begun. Raises CommandError if it has begun `ATTEMPTS` times since `start`."""
         for attempt in range(ATTEMPTS):
             with suppress(FileExistsError):
                 (self.answers / f".begun-{block:06}-{attempt}.tmp").touch(exist_ok=False)
                 return
         raise CommandError(
-            f"the actor died {ATTEMPTS} times at this block: has the machine too little memory for --batch?"
+            f"the actor died {ATTEMPTS} times on this block: if memory is too small, try a smaller --batch"
         )
 
     def holds(self, block: int) -> bool:
@@ -86,7 +86,7 @@ class Store:
         return self._file(block).exists()
 
     def write(self, block: int, outcomes: Iterable[Answer | Rejected]) -> None:
-        """Write what became of a block's rows; it is on disk when this returns."""
+        """Write the outcomes of a block's rows; they are on disk when this returns."""
         rows = list(outcomes)
         answers = [asdict(row) for row in rows if isinstance(row, Answer)]
         rejected = [asdict(row) for row in rows if isinstance(row, Rejected)]
@@ -96,13 +96,13 @@ class Store:
             begun.unlink(missing_ok=True)
 
     def summary(self, block: int) -> Summary:
-        """What became of a block's rows."""
+        """Totals over a block's rows."""
         table = pq.ParquetFile(self._file(block)).read(columns=list(asdict(Summary()))[2:])
         sums = {name: sum(table[name].to_pylist()) for name in table.column_names}
         return Summary(table.num_rows, len(self.rejected(block)), **sums)
 
     def rejected(self, block: int) -> list[dict[str, Any]]:
-        """The rows of a block that were rejected."""
+        """The rejected rows of a block."""
         return json.loads(pq.read_schema(self._file(block)).metadata[_REJECTED_KEY])
 
     def write_rejected(self, blocks: Sequence[int]) -> None:
@@ -112,7 +112,7 @@ class Store:
         _replace(self.folder / REJECTED, lambda out: pq.write_table(table, out))
 
     def export(self, blocks: Sequence[int], path: Path) -> None:
-        """Write the answers of these blocks, in their order, to one file of CSV or of JSON lines, by its ending."""
+        """Write the answers of these blocks, in order, to one CSV or JSON Lines file, by its suffix."""
 
         def write(out: BinaryIO) -> None:
             text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
@@ -136,7 +136,7 @@ class Store:
 def check_export(path: Path) -> None:
     """Raise CommandError for a file that `Store.export` cannot write."""
     if path.suffix.lower() not in EXPORTS or path.is_dir() or not path.resolve().parent.is_dir():
-        raise CommandError(f"cannot write {path}: name a {' or '.join(EXPORTS)} file in a folder that is there")
+        raise CommandError(f"cannot write {path}: name a {' or '.join(EXPORTS)} file in an existing folder")
 
 
 def _schema(row: type[Answer | Rejected]) -> pa.Schema:
@@ -144,7 +144,7 @@ def _schema(row: type[Answer | Rejected]) -> pa.Schema:
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file under another name and rename it when it is on disk: a reader finds the old one or the whole new one."""
+    """Write a file under a temporary name, then rename it: readers see the old file or the whole new one."""
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
     with draft.open("wb") as out:
         write(out)

@@ -1,16 +1,16 @@
-"""The `v2drop` command: one module a subcommand."""
+"""The `v2drop` command: one module for each subcommand."""
 
 from __future__ import annotations
 
 import logging
 import sys
 
-# torchao, which transformers imports where it is there, makes torch log lines that are nobody's mistake here
+# transformers imports torchao if it is installed, and torchao makes torch log warnings that do not concern the user
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 def main() -> None:
-    """Entry point of the `v2drop` command; says what to install where its libraries are missing."""
+    """Entry point of the `v2drop` command; says what to install if its libraries are missing."""
     try:
         from .app import run_app
     except ModuleNotFoundError as error:

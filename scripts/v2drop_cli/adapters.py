@@ -1,4 +1,4 @@
-"""`v2drop adapters`: which architectures are installed."""
+"""`v2drop adapters`: list the supported architectures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 def adapters(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list and nothing else.")] = False,
 ) -> None:
-    """List the architectures that an installed adapter serves."""
+    """List the architectures that the installed adapters support."""
     from rich.console import Console
 
     import v2drop

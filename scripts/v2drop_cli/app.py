@@ -1,4 +1,4 @@
-"""The command line as a whole: its subcommands."""
+"""The command line application with its subcommands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ app.command()(docs)
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and stop, before a missing subcommand is an error."""
+    """Print the version and stop, before typer complains about a missing subcommand."""
     if wanted:
         import v2drop
 
@@ -55,10 +55,10 @@ def options(
 
 
 def run_app() -> None:
-    """Run the command; what v2drop refuses is printed without a traceback, with exit code 2."""
+    """Run the command; v2drop's own errors are printed without a traceback, with exit code 2."""
     try:
         app()
-    except Exception as error:  # imported only now: it brings torch, for which --help and completion are not to wait
+    except Exception as error:  # imported only now: it imports torch, which --help and completion should not wait for
         from v2drop_terminal.errors import tell
 
         tell(error)

@@ -1,4 +1,4 @@
-"""What the template of a new adapter is filled in with: names, and what the installed transformers tells of an architecture."""
+"""Values for the template of a new adapter: names, and what the installed transformers says about an architecture."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ from v2drop_terminal.errors import CommandError
 
 
 def names_of(name: str) -> dict[str, str]:
-    """The distribution's and the package's name. Raises CommandError, with the reason, for a name that cannot be one."""
+    """Names of the distribution and the package. Raises CommandError, with the reason, for an invalid name."""
     if reason := _refusal(name):
         raise CommandError(f"name {name!r} {reason}: use small letters, digits and hyphens, such as llava-onevision")
     stem = name.replace("_", "-").removeprefix("v2drop-")
     package = f"v2drop_{stem.replace('-', '_')}"
     if find_spec(package) is not None:
-        raise CommandError(
-            f"name {name!r}: a package {package} is there already, which it would stand before: pass another"
-        )
+        raise CommandError(f"name {name!r}: a package {package} already exists and would be hidden: pass another name")
     return {"distribution": f"v2drop-{stem}", "package": package}
 
 
 def _refusal(name: str) -> str:
-    """Why a name cannot be a distribution's and, with underscores, a package's; empty where it can."""
+    """Why a name is invalid for a distribution or, with underscores, for a package; empty if it is valid."""
     wrong = [character for character in dict.fromkeys(name) if not re.fullmatch(r"[a-z0-9_-]", character)]
     if not name:
         return "is empty"
@@ -43,7 +41,7 @@ def _refusal(name: str) -> str:
 
 
 def describe(model_type: str) -> dict[str, str]:
-    """What the installed transformers tells about an architecture, as the template's values."""
+    """Template values for an architecture, read from the installed transformers."""
     quiet_transformers()
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -81,7 +79,7 @@ def describe(model_type: str) -> dict[str, str]:
 
 
 def _doubt(config: Any) -> str:
-    """Why dropping may not be possible in an architecture, as far as its configuration tells; empty where it tells nothing."""
+    """Why dropping may be impossible in an architecture, judging by its configuration; empty if nothing speaks against it."""
     kinds = sorted(set(getattr(config.get_text_config(), "layer_types", None) or ()) - {"full_attention"})
     if config.is_encoder_decoder:
         return "this is an encoder-decoder"
@@ -89,14 +87,12 @@ def _doubt(config: Any) -> str:
 
 
 def _served(model_type: str) -> str:
-    """By whom the type is served already; empty where by nobody."""
+    """Which installed adapter serves the type already; empty if none does."""
     point = registered_adapters().get(model_type)
     if point is None:
         return ""
-    source = f"{point.dist.name} {point.dist.version}" if point.dist else "what is installed"
-    return (
-        f"{model_type} is served already, by {point.value} of {source}; of two adapters for one type only one is used"
-    )
+    source = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+    return f"{model_type} is already served by {point.value} of {source}; only one adapter per type is used"
 
 
 def _tuple(members: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""`v2drop batch`: bulk inference on Ray Data, by a pool of attached models, that goes on where it was stopped."""
+"""`v2drop batch`: resumable bulk inference on Ray Data with a pool of attached models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def batch(
         ),
     ],
     output: Annotated[
-        Path, typer.Option(help="A folder for the answers. A run that was stopped goes on in it.", resolve_path=True)
+        Path, typer.Option(help="A folder for the answers. An interrupted run resumes from it.", resolve_path=True)
     ],
     model: Model = "llava",
     prompt: Annotated[str | None, typer.Option(help="The question about each picture or video of a folder.")] = None,
@@ -36,22 +36,18 @@ def batch(
     retain: Retain = None,
     stages: Stages = None,
     schedule: ScheduleFile = None,
-    seed: Annotated[int, typer.Option(min=0, help="What method random keeps.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of method random.")] = 0,
     max_new_tokens: LongestAnswer = 64,
     actors: Annotated[
-        int | None, typer.Option(min=1, help="Models that answer side by side; by default one a GPU, without GPUs one.")
+        int | None, typer.Option(min=1, help="Parallel models; by default one per GPU, or one without GPUs.")
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(
-            envvar="RAY_ADDRESS", help="A Ray cluster that is running: 'auto', or host:port. By default none."
-        ),
+        typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster: 'auto', or host:port. By default none."),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option("--batch", min=1, help="Questions that a model answers at a time.")
-    ] = BATCH,
+    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Questions per batch of a model.")] = BATCH,
     block_size: Annotated[
-        int, typer.Option("--block", min=1, help="Questions that are written together; a stop loses blocks in work.")
+        int, typer.Option("--block", min=1, help="Questions saved together; an interruption loses unfinished blocks.")
     ] = BLOCK,
     export: Annotated[
         Path | None,
@@ -59,10 +55,9 @@ def batch(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a file's or folder's questions with a pool of models, on this machine or a Ray cluster.
+    """Answer the questions of a file or folder with a pool of models, on this machine or a Ray cluster.
 
-    Answers are parquet files in OUTPUT/answers; rows that cannot be asked are in OUTPUT/rejected.parquet, and end the command
-    with exit code 1.
+    Answers are parquet files in OUTPUT/answers. Rejected rows are in OUTPUT/rejected.parquet and make the exit code 1.
     """
     from rich.console import Console
 
@@ -90,12 +85,12 @@ def batch(
     try:
         with (
             stderr_to(output / LOG) as shown,
-            redirect_stdout(sys.stderr),  # what Ray has to say of actors: stdout is the report's
+            redirect_stdout(sys.stderr),  # Ray's messages about actors: stdout is for the report
             counting_progress(Console(file=shown), transient=True) as progress,
         ):
             report = run_batch(asked, store, settings, batch_size, actors, address, progress)
     except KeyboardInterrupt:
-        errors.print(f"stopped; what was answered is kept: {GO_ON}")
+        errors.print(f"stopped; finished answers are saved: {GO_ON}")
         raise typer.Exit(130) from None
     if export is not None:
         store.export([block.number for block in asked.blocks], export)
@@ -104,5 +99,5 @@ def batch(
     else:
         print_report(Console(), report, store)
     if rejected := report.to_dict()["rejected"]:
-        errors.print(f"[bold yellow]Not as asked:[/] {rejected} rows were rejected")
+        errors.print(f"[bold yellow]Warning:[/] {rejected} rows were rejected")
         raise typer.Exit(1)

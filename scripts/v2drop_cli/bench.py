@@ -1,4 +1,4 @@
-"""`v2drop bench`: what dropping saves in models of published geometries with random weights, beside what it could save."""
+"""`v2drop bench`: speedup of dropping in random models of published geometries, beside the ideal speedup."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def bench(
     ] = None,
     hidden: Annotated[
         int | None,
-        typer.Option(help="Scale to this hidden size: same depth and ratio of heads. By default the true one."),
+        typer.Option(help="Scale to this hidden size, same depth and ratio of heads. By default the original."),
     ] = None,
-    layers: Annotated[int | None, typer.Option(min=2, help="Another depth than the geometry's.")] = None,
+    layers: Annotated[int | None, typer.Option(min=2, help="Number of layers. By default the geometry's.")] = None,
     tokens: Annotated[
         list[str] | None,
         typer.Option(
             help="Vision tokens of a picture (576) or of a video's frames (8x196). By default the geometry's."
         ),
     ] = None,
-    batch: Annotated[list[int] | None, typer.Option(min=1, help="Samples of a batch, all of one length.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Samples in a batch, all of the same length.")] = None,
     device: Annotated[list[str] | None, typer.Option(help="cpu, cuda or cuda:N. By default cpu.")] = None,
     dtype: Annotated[list[str] | None, typer.Option(help=f"{', '.join(DTYPES)}. By default the first.")] = None,
     method: Annotated[
@@ -46,12 +46,12 @@ def bench(
     stages: Stages = None,
     schedule: ScheduleFile = None,
     rounds: Annotated[int, typer.Option(min=2, help="Interleaved rounds; ratios are taken within rounds.")] = 9,
-    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Time prefill and decode steps at published geometries: dense, with dropping, and the ideal that token counts allow.
 
-    Weights are random, nothing is downloaded. True sizes need memory: scale with --hidden where there is less.
+    Weights are random; nothing is downloaded. Full sizes need a lot of memory: scale down with --hidden.
     """
     from itertools import product
 

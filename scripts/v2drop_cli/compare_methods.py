@@ -37,7 +37,7 @@ def compare_methods(
     random_seeds: RandomSeeds = 1,
     against: Against = None,
     timed: Timed = 20,
-    modality: Annotated[Modality, typer.Option(help="What the zoo's questions are about.")] = Modality.IMAGE,
+    modality: Annotated[Modality, typer.Option(help="Modality of the zoo's questions.")] = Modality.IMAGE,
     task: TaskFile = None,
     max_new_tokens: LongestTaskAnswer = 16,
     out: Out = None,
@@ -47,9 +47,9 @@ def compare_methods(
     latex: Latex = None,
     plots: Plots = None,
 ) -> None:
-    """Compare methods on a model: accuracy, speed, memory, and where the tokens lie that they keep.
+    """Compare methods on a model: accuracy, speed, memory, and where the kept tokens lie.
 
-    Dense and random always take part: the one is what shares and ratios refer to, the other what methods are tested against.
+    Dense and random always take part: shares and ratios refer to dense, and the methods are tested against random.
     """
     from v2drop_comparing.experiment import Settings, run_comparison
     from v2drop_comparing.tasks import FILE

@@ -39,7 +39,7 @@ def compare_models(
     against: Against = None,
     timed: Timed = 20,
     modality: Annotated[
-        Modality | None, typer.Option(help="What the zoo's questions are about; by default all that a model takes.")
+        Modality | None, typer.Option(help="Modality of the zoo's questions; by default all that a model takes.")
     ] = None,
     task: TaskFile = None,
     max_new_tokens: LongestTaskAnswer = 16,
@@ -50,9 +50,9 @@ def compare_models(
     latex: Latex = None,
     plots: Plots = None,
 ) -> None:
-    """Compare models under a method: accuracy, speed, memory, and where the tokens lie that it keeps.
+    """Compare models under a method: accuracy, speed, memory, and where the kept tokens lie.
 
-    Dense and random always take part: the one is what shares and ratios refer to, the other what the method is tested against.
+    Dense and random always take part: shares and ratios refer to dense, and the method is tested against random.
     """
     from v2drop_comparing.experiment import Settings, run_comparison, subjects_of
     from v2drop_comparing.tasks import FILE

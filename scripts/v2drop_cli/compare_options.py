@@ -1,4 +1,4 @@
-"""The options that `v2drop compare-methods` and `v2drop compare-models` share. Light, as `options` is."""
+"""Options shared by `v2drop compare-methods` and `v2drop compare-models`. Like `options`, imports no torch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from .options import RETAIN_HELP, complete_method
 Budgets = Annotated[
     list[str] | None,
     typer.Option(
-        help=f"{RETAIN_HELP} Repeat it, or pass several as one text. By default '{BUDGETS}'.",
+        help=f"{RETAIN_HELP} Repeat it, or pass several as one string. By default '{BUDGETS}'.",
     ),
 ]
-Questions = Annotated[int, typer.Option(min=1, help="How many questions, at most.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which of the zoo's questions, and what random keeps.")]
+Questions = Annotated[int, typer.Option(min=1, help="Maximum number of questions.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the zoo's questions and of method random.")]
 RandomSeeds = Annotated[
     int,
-    typer.Option(
-        min=1, help="With how many seeds random takes part, --seed and those after it; its share is their mean."
-    ),
+    typer.Option(min=1, help="Number of seeds for random, counting up from --seed; its share is their mean."),
 ]
 Against = Annotated[
     str | None,
     typer.Option(
-        help="A method that the others are tested against, beside random: McNemar's p for each.",
+        help="Another method, besides random, to test the others against: McNemar's p for each.",
         autocompletion=complete_method,
     ),
 ]
@@ -36,8 +34,8 @@ Timed = Annotated[int, typer.Option(min=0, help="How many questions to time, one
 TaskFile = Annotated[
     Path | None,
     typer.Option(
-        help="A file of JSON lines: question, image or video (paths from its folder), answers, of which one must be given, "
-        "but for case, surrounding space and a full stop.",
+        help="A JSON Lines file: question, image or video (paths relative to the file), and accepted answers. Case, "
+        "surrounding space and a full stop are ignored.",
         resolve_path=True,
     ),
 ]
@@ -45,7 +43,7 @@ LongestTaskAnswer = Annotated[int, typer.Option(min=1, help="Longest answer to a
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="A folder for the journal, the results, and every answer (answers.csv). A run that was stopped goes on where it was."
+        help="A folder for the journal, the results and all answers (answers.csv). An interrupted run resumes from it."
     ),
 ]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write all rows to this file.")]

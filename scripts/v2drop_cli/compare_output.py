@@ -1,4 +1,4 @@
-"""What comparisons are asked for, checked before they run, and where their results go."""
+"""Checks the options of a comparison before it runs, and writes its results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from v2drop_page.comparison_page import save_plots, write_comparison
 from v2drop_page.plots import require_plots
 from v2drop_terminal.errors import CommandError
 
-NAME, ANSWERS = "results", "answers.csv"  # of the files in --out
+NAME, ANSWERS = "results", "answers.csv"  # names of the files in --out
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Wanted:
     plots: Path | None
 
     def check(self) -> None:
-        """Raise CommandError for a file that cannot be written, or drawn: before the run, not after it."""
+        """Raise CommandError before the run for an output that cannot be written or drawn."""
         check_files(self.csv, self.html, self.latex)
         check_folder(self.out, "--out")
         check_folder(self.plots, "--plots")
@@ -55,9 +55,9 @@ class Wanted:
 def budgets_or_schedule(
     retain: Sequence[str] | None, stages: str | None, file: Path | None
 ) -> tuple[list[float], Schedule | None]:
-    """The budgets that are asked for, else the usual ones; none, and the schedule, where there is one for all methods.
+    """The requested budgets, by default `BUDGETS`; or no budgets and one schedule for all methods.
 
-    Raises what `read_keep` and `budgets_of` raise.
+    Raises the errors of `read_keep` and `budgets_of`.
     """
     said = " ".join(retain) if retain else None
     check_one({"--retain": said, "--stages": stages, "--schedule": file})
@@ -66,14 +66,14 @@ def budgets_or_schedule(
 
 
 def check_files(*paths: Path | None) -> None:
-    """Raise CommandError for a result file that cannot be written: before the run, not after it."""
+    """Raise CommandError before the run for a result file that cannot be written."""
     for path in paths:
         if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-            raise CommandError(f"cannot write {path}: name a file in a folder that is there")
+            raise CommandError(f"cannot write {path}: name a file in an existing folder")
 
 
 def check_folder(path: Path | None, option: str) -> None:
-    """Raise CommandError for a folder that cannot be there, as a file stands in its way."""
+    """Raise CommandError for a folder that cannot be created because a file is in its path."""
     if path is not None:
         for part in (path, *path.resolve().parents):
             if part.exists() and not part.is_dir():
@@ -81,14 +81,14 @@ def check_folder(path: Path | None, option: str) -> None:
 
 
 def check_page(path: Path | None) -> None:
-    """Raise CommandError for a page that cannot be written or drawn: before the run, not after it."""
+    """Raise CommandError before the run for a page that cannot be written or drawn."""
     check_files(path)
     if path is not None:
         require_plots()
 
 
 def deliver(found: Comparison, wanted: Wanted, as_json: bool) -> None:
-    """Print and write what came out; ends the command with exit code 1 where something was left out."""
+    """Print and write the results; ends the command with exit code 1 if any were skipped or failed."""
     results = found.results
     if wanted.out is not None:
         write_all(results, wanted.out, NAME)
@@ -109,20 +109,20 @@ def deliver(found: Comparison, wanted: Wanted, as_json: bool) -> None:
     if left_out := problems(results):
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for problem in left_out:
-            console.print(f"[bold yellow]Not as asked:[/] {escape(problem)}")
-        errors = len(left_out) - len(results["skipped"])  # of models, methods and budgets
-        console.print(f"{errors} results and {len(results['skipped'])} questions are not as asked")
+            console.print(f"[bold yellow]Skipped or failed:[/] {escape(problem)}")
+        errors = len(left_out) - len(results["skipped"])  # by models, methods and budgets
+        console.print(f"{errors} results and {len(results['skipped'])} questions were skipped or failed")
         raise typer.Exit(1)
 
 
 @contextmanager
 def telling_how_to_go_on(out: Path | None) -> Iterator[None]:
-    """Inside, Ctrl-C ends the command with exit code 130, and a word on what is kept."""
+    """Inside, Ctrl-C ends the command with exit code 130 and a message about resuming."""
     try:
         yield
     except KeyboardInterrupt:
-        kept = "what was answered is kept: run the same command again to go on"
-        lost = "nothing is kept: with --out DIR, a run that is stopped goes on where it was"
+        kept = "finished answers are saved: run the same command again to resume"
+        lost = "nothing was saved: with --out DIR, an interrupted run can be resumed"
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"stopped; {lost if out is None else kept}")
         raise typer.Exit(130) from None
 

@@ -1,4 +1,4 @@
-"""`v2drop docs`: the documentation in the terminal."""
+"""`v2drop docs`: read the documentation in the terminal."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ INSTALLED = "share/v2drop/docs"  # where a wheel puts the pages
 
 def docs(
     topic: Annotated[
-        str | None, typer.Argument(help="A page, such as limits; by default all of them are listed.")
+        str | None, typer.Argument(help="A page, such as limits; by default all pages are listed.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a page of the documentation, or list them."""
+    """Show a page of the documentation, or list all pages."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -29,7 +29,7 @@ def docs(
 
     found = pages()
     if topic is not None and topic not in found:
-        raise CommandError(f"no page {topic!r}: there are {', '.join(found) or 'none, as this install left them out'}")
+        raise CommandError(f"no page {topic!r}: there are {', '.join(found) or 'none, as they are not installed'}")
     if topic is not None:
         text = found[topic].read_text("utf-8")
         if as_json:
@@ -47,7 +47,7 @@ def docs(
 
 
 def pages() -> dict[str, Path]:
-    """The pages by topic: a checkout's own, else those that were installed with the package."""
+    """The pages by topic: those of the checkout if there is one, else those installed with the package."""
     if (CHECKOUT / "quick-start.md").exists():
         found = list(CHECKOUT.glob("*.md"))
     else:

@@ -25,29 +25,29 @@ def evaluate(
     preset: Presets = None,
     retain: Annotated[
         list[str] | None,
-        typer.Option(help=f"{RETAIN_HELP} Repeat it, or pass several as one text: '0.333 0.222'. {DEFAULT_HELP}"),
+        typer.Option(help=f"{RETAIN_HELP} Repeat it, or pass several as one string: '0.333 0.222'. {DEFAULT_HELP}"),
     ] = None,
     stages: Annotated[list[str] | None, typer.Option(help=f"{STAGES_HELP} Repeat it for several.")] = None,
     schedule: Annotated[list[Path] | None, typer.Option(help=f"{SCHEDULE_HELP} Repeat it for several.")] = None,
     method: Methods = None,
-    processes: Annotated[int, typer.Option(min=1, help="Through accelerate, each with its share of questions.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions of each task.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Of lmms-eval; its llava_hf takes 1 alone.")] = 1,
-    include_path: Annotated[Path | None, typer.Option(help="A folder with tasks of your own.")] = None,
-    model_args: Annotated[str | None, typer.Option(help="More of lmms-eval's --model_args: lossless=True.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="accelerate processes, which share the questions.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions per task.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size of lmms-eval; its llava_hf supports only 1.")] = 1,
+    include_path: Annotated[Path | None, typer.Option(help="A folder with your own tasks.")] = None,
+    model_args: Annotated[str | None, typer.Option(help="More --model_args of lmms-eval: lossless=True.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder for answers and results; a run that was stopped goes on. By default one in out/eval."
+            help="A folder for answers and results; an interrupted run resumes from it. By default one in out/eval."
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print lmms-eval's command lines and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run lmms-eval's tasks on a model, dense and with tokens dropped, and show the share of the scores that is kept.
+    """Run lmms-eval tasks on a model, dense and with tokens dropped, and show the share of the scores that is kept.
 
-    It prints the command lines and runs them, one for each method at each preset and share; lmms-eval fetches tasks from the
-    hub.
+    It prints the command lines and runs them, one for each method at each preset and share. lmms-eval downloads tasks
+    from the hub.
     """
     from dataclasses import asdict
 
@@ -67,14 +67,14 @@ def evaluate(
     config = load_config(checkpoint)
     if config.model_type not in LMMS_MODELS:
         raise CommandError(
-            f"{model} is a {config.model_type} model, for which there is no lmms-eval model here: {', '.join(LMMS_MODELS)}"
+            f"{model} is a {config.model_type} model; lmms-eval models exist here only for {', '.join(LMMS_MODELS)}"
         )
     choices = list_choices(
         method or ["v2drop"], preset or [], budgets_of(retain) if retain else [], stages or [], schedule or []
     )
     decoder = load_decoder(checkpoint)
     for choice in choices:
-        choice.schedule_on(checkpoint, decoder)  # refused now, not after hours of dense
+        choice.schedule_on(checkpoint, decoder)  # fail now, not after hours of the dense run
     out = out or Path("out/eval") / re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{tasks}")[:100]
     evaluation = Evaluation(
         LMMS_MODELS[config.model_type], model, tasks, model_args, include_path, limit, batch_size, processes,

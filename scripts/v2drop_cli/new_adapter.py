@@ -1,4 +1,4 @@
-"""`v2drop new-adapter`: start a distribution that adds an architecture, from the files in `template/`."""
+"""`v2drop new-adapter`: create a distribution that adds an architecture, from the files in `template/`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FILES = {  # the template's file: where it goes
 
 
 def new_adapter(
-    name: Annotated[str, typer.Argument(help="What to call it, such as llava-onevision.")],
+    name: Annotated[str, typer.Argument(help="Name of the adapter, such as llava-onevision.")],
     model_type: Annotated[str, typer.Option(help="The config.model_type to serve, such as llava_onevision.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to make; by default v2drop-NAME here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to create; by default ./v2drop-NAME.")] = None,
 ) -> None:
     """Write a distribution that adds an architecture: adapter, conformance test, pyproject and README."""
     from rich.console import Console
@@ -33,7 +33,7 @@ def new_adapter(
     values = {**names_of(name), **describe(model_type)}
     folder = out or Path(values["distribution"])
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-        raise CommandError(f"{folder} is there already: pass another --out, or take it away first")
+        raise CommandError(f"{folder} already exists: pass another --out, or delete it first")
     template = resources.files("v2drop_cli") / "template"
     for source, target in FILES.items():
         path = folder / target.format(**values)
@@ -42,6 +42,6 @@ def new_adapter(
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"wrote {folder} for {values['model_class']}")
     if values["doubt"]:
-        console.print(f"beware: {values['doubt']}; see v2drop docs adding-an-architecture, 'What cannot work'")
+        console.print(f"warning: {values['doubt']}; see v2drop docs adding-an-architecture, 'What cannot work'")
     console.print(f"next: pip install -e '{folder}[dev]' && pytest -v {folder}")
-    console.print("its tests fail where something is left to fill in; an example: v2drop docs adding-an-architecture")
+    console.print("its tests fail until everything is filled in; for an example: v2drop docs adding-an-architecture")

@@ -1,4 +1,4 @@
-"""Options that several commands share. Nothing here imports torch: help and completion are not to wait for it."""
+"""Options that several commands share. Nothing here imports torch, so help and completion do not wait for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def complete_method(incomplete: str) -> list[str]:
-    """Methods that ship."""
+    """Built-in methods."""
     return _starting(METHODS, incomplete)
 
 
@@ -44,15 +44,15 @@ def _starting(names: Sequence[str], incomplete: str) -> list[str]:
 
 
 MODEL_HELP = "A zoo model, a folder, or an id on the hub."
-METHOD_HELP = f"How tokens are chosen: {', '.join(METHODS)}, or one of your own as package:Class."
-PRESET_HELP = f"A published schedule, for whatever method: {', '.join(PRESETS)}."
+METHOD_HELP = f"Dropping method: {', '.join(METHODS)}, or your own as package:Class."
+PRESET_HELP = f"A published schedule, for any method: {', '.join(PRESETS)}."
 RETAIN_HELP = (
     "Share of vision tokens to keep, averaged over layers. v2drop, random and uniform cut where the model's v2drop.json "
-    "recommends it, else at the paper's relative depths, the other methods where their authors cut."
+    "recommends, else at the paper's relative depths; the other methods cut where their authors do."
 )
 DEFAULT_HELP = "By default the budget that v2drop.json recommends, else a third."
-STAGES_HELP = "A schedule of your own, for whatever method, as LAYER:KEEP pairs: '3:0.5,17:0.3,22:0'."
-SCHEDULE_HELP = "A file with a schedule, for whatever method, as v2drop schedule --json prints it."
+STAGES_HELP = "Your own schedule, for any method, as LAYER:KEEP pairs: '3:0.5,17:0.3,22:0'."
+SCHEDULE_HELP = "A schedule file, for any method, as v2drop schedule --json prints it."
 
 Model = Annotated[str, typer.Option(help=MODEL_HELP, autocompletion=complete_model)]
 Models = Annotated[
@@ -81,18 +81,18 @@ Images = Annotated[
     list[Path] | None, typer.Option(help="A picture; repeat it for several. By default the model's example.")
 ]
 Video = Annotated[
-    Path | None, typer.Option(help="A video, for models that take them; the chat shows it after the pictures.")
+    Path | None, typer.Option(help="A video, for models that take them; it follows the pictures in the prompt.")
 ]
 Fps = Annotated[
     float | None,
-    typer.Option(help=f"Frames a second to look at; by default the example's, else {DEFAULT_FPS:g}."),
+    typer.Option(help=f"Frames per second to sample; by default the example's, else {DEFAULT_FPS:g}."),
 ]
 AskExample = Annotated[
     ExampleKind | None,
     typer.Option(
-        "--example", help="Ask the model's own example of an image (as without --image and --video) or of a video."
+        "--example", help="Ask the model's own image example (the default without --image or --video) or video example."
     ),
 ]
 Prompt = Annotated[str | None, typer.Option(help="The question; by default the model's example.")]
-LongestAnswer = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
+LongestAnswer = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Maximum answer length, in tokens.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -1,4 +1,4 @@
-"""`v2drop run`: ask a model about pictures or a video, dense and with dropping, and show what that saves."""
+"""`v2drop run`: ask a model about pictures or a video, dense and with dropping, and show the savings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(
 ) -> None:
     """Answer a question about pictures or a video, dense and with dropping, and compare.
 
-    A model's own example of a video: v2drop run --model qwen2_vl --example video
+    A model's video example: v2drop run --model qwen2_vl --example video
     """
     import torch
     from rich.console import Console

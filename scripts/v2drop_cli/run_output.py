@@ -1,4 +1,4 @@
-"""What `v2drop run` prints: a table for people, one JSON object for programs."""
+"""Output of `v2drop run`: a table for people, one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def in_ms(times: Mapping[str, Any]) -> str:
 
 
 def _runs(values: list[float]) -> str:
-    """Equal neighbours as "3 x 576, 14 x 288"."""
+    """Runs of equal values as "3 x 576, 14 x 288"."""
     runs: list[tuple[int, float]] = []
     for value in values:
         if runs and runs[-1][1] == value:

@@ -1,4 +1,4 @@
-"""`v2drop schedule`: the stages of a preset or budget on a model, and what each layer processes."""
+"""`v2drop schedule`: the stages of a preset or budget on a model, and the vision tokens of each layer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ def schedule(
     retain: Retain = None,
     stages: Stages = None,
     schedule_file: ScheduleFile = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=0, help="Vision tokens; by default one picture of the model's.")
-    ] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="Vision tokens; by default those of one picture.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the stages of a schedule on a model, and the vision tokens of each layer."""

@@ -1,4 +1,4 @@
-"""`v2drop show`: a page with pictures of what was dropped, layer by layer, and with plots of comparisons."""
+"""`v2drop show`: a page that draws the dropped tokens, layer by layer, and plots comparisons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .options import (
 def show(
     model: Annotated[
         str | None,
-        typer.Option(help=f"{MODEL_HELP} By default llava, with --comparison none.", autocompletion=complete_model),
+        typer.Option(help=f"{MODEL_HELP} By default llava, or none with --comparison.", autocompletion=complete_model),
     ] = None,
     image: Images = None,
     video: Video = None,
@@ -41,12 +41,10 @@ def show(
     schedule: ScheduleFile = None,
     comparison: Annotated[
         list[Path] | None,
-        typer.Option(help="Results of compare-methods or compare-models, as --json and --out write them; repeatable."),
+        typer.Option(help="A results file from --json or --out of compare-methods or compare-models; repeatable."),
     ] = None,
     max_new_tokens: LongestAnswer = 64,
-    out: Annotated[Path, typer.Option(help="The page to write: one HTML file, which needs no network.")] = Path(
-        "page.html"
-    ),
+    out: Annotated[Path, typer.Option(help="The page to write: one self-contained HTML file.")] = Path("page.html"),
 ) -> None:
     """Write a page that shows which tokens are dropped at each layer, and how much they vary.
 

@@ -1,4 +1,4 @@
-"""What an evaluation runs: the dense model, and each method at each preset and budget."""
+"""The runs of an evaluation: the dense model, and each method at each preset and budget."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Choice:
     """A method and how much it keeps, as options of the lmms-eval plug-in; see `choose_schedule` for a method alone.
 
     Attributes:
-        stages: as `parse_stages` reads them; with + in place of commas.
-        schedule: a file.
+        stages: in the format of `parse_stages`, with + in place of commas.
+        schedule: path of a schedule file.
     """
 
     method: str
@@ -31,11 +31,11 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.schedule is not None and set(self.schedule) & {",", "="}:
-            raise CommandError(f"--schedule {self.schedule}: lmms-eval takes no path with a comma or an equals sign")
+            raise CommandError(f"--schedule {self.schedule}: lmms-eval accepts no path with a comma or an equals sign")
 
     @property
     def label(self) -> str:
-        """What tells it from the others."""
+        """A name that distinguishes it from the other choices."""
         share = None if self.retained is None else f"{self.retained:g}"
         file = self.schedule and Path(self.schedule).stem
         return " ".join(filter(None, (self.method, self.preset, share, self.stages, file)))
@@ -46,7 +46,7 @@ class Choice:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def schedule_on(self, checkpoint: Checkpoint, decoder: Decoder) -> Schedule:
-        """The schedule on a model. Raises what `read_keep` and `choose_schedule` raise."""
+        """The schedule on a model. Raises the errors of `read_keep` and `choose_schedule`."""
         file = None if self.schedule is None else Path(self.schedule)
         keep = read_keep(self.preset, self.retained, self.stages, file, budget="--retained")
         return choose_schedule(self.method, decoder, keep, checkpoint.schedule)
@@ -59,7 +59,7 @@ def list_choices(
     stages: Sequence[str] = (),
     files: Sequence[Path] = (),
 ) -> list[Choice]:
-    """Dense, then each method at each preset, budget and schedule, or as `choose_schedule` has it."""
+    """Dense, then each method at each preset, budget and schedule, by default that of `choose_schedule`."""
     choices = [Choice(DENSE)]
     for method in methods:
         if method != DENSE:

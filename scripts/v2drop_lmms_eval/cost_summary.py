@@ -1,4 +1,4 @@
-"""What answering took: of each call of generate, and of all of them together."""
+"""The cost of answering: of each generate call, and of all of them together."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from v2drop_measuring.journal import JOURNAL
 
 @dataclass(frozen=True)
 class Call:
-    """One call of generate, on a batch of prompts.
+    """One generate call on a batch of prompts.
 
     Attributes:
-        prompts: how many.
-        vision_tokens: of all of them together; 0 where there was nothing to look at.
-        retained: the share of these alive, averaged over layers.
-        new_tokens: of the longest answer.
-        seconds: of the whole call, vision tower included.
-        prefill_seconds: of the language model's first forward call.
-        decode_seconds: of all its later ones.
+        prompts: number of prompts.
+        vision_tokens: vision tokens of all prompts together; 0 without media.
+        retained: the share of vision tokens kept, averaged over layers.
+        new_tokens: tokens of the longest answer.
+        seconds: time of the whole call, including the vision tower.
+        prefill_seconds: time of the language model's first forward call.
+        decode_seconds: time of all its later forward calls.
     """
 
     prompts: int
@@ -36,7 +36,7 @@ class Call:
 
 
 def of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Means over prompts, the share retained, and the most memory, of a journal's records."""
+    """Means over prompts, the share retained, and peak memory, from a journal's records."""
     calls = [Call(**call) for record in records for call in record["calls"]]
     peaks = [record["peak"] for record in records if record["peak"] is not None]
     prompts = sum(call.prompts for call in calls)
@@ -57,17 +57,17 @@ def of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def of_folder(folder: Path) -> dict[str, float]:
-    """The same of all journals that the processes of a run keep in a folder."""
+    """The same for all journals of a run's processes in a folder."""
     return of_records(records_of(folder))
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
-    """What the processes of a run have on disk in a folder; a last half line, of one that was killed, is nothing."""
+    """All records of a run's processes in a folder; an incomplete last line of a killed process is ignored."""
     texts = [path.read_text() for path in sorted(folder.glob(f"*/{JOURNAL}"))]
     return [json.loads(line) for text in texts for line in text[: text.rfind("\n") + 1].splitlines()[1:]]
 
 
 def of_schedule(schedule: Schedule) -> dict[str, float]:
-    """A schedule as numbers, which are all that lmms-eval takes: what each stage keeps, and the fewest tokens."""
+    """A schedule as numbers, since lmms-eval takes nothing else: each stage's share, and the minimum of tokens."""
     keeps = {f"keep_before_layer_{stage.layer}": stage.keep for stage in schedule.stages}
     return {**keeps, "min_tokens": schedule.min_tokens}

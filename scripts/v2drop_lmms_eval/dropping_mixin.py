@@ -1,4 +1,4 @@
-"""What the models here share: v2drop is attached once lmms-eval has loaded the model, and answers are measured and kept."""
+"""Shared by the models here: attaches v2drop once lmms-eval has loaded the model, measures answers and saves them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from .fail_fast import failing_loudly
 from .generate_meter import Meter
 from .request_keys import Answer, answer_of, keys_of, private_copy, result_of
 
-CHUNK = 16  # prompts, at least, that are answered between two lines of the journal
+CHUNK = 16  # minimum number of prompts per line of the journal
 
 
 class Dropping:
-    """Mixed into one of lmms-eval's models: takes our options out of `--model_args` and hands the others on.
+    """A mixin for lmms-eval's models: takes our options out of `--model_args` and passes the others on.
 
     Args:
         pretrained: a zoo model, a folder, or an id on the hub.
-        method: what chooses tokens; "dense" drops nothing.
+        method: the dropping method; "dense" drops nothing.
         preset: a published schedule.
         retained: the share of vision tokens to keep, averaged over layers.
         stages: a schedule, as "3:0.5+17:0.3+22:0".
-        schedule: a file with a schedule, as `v2drop schedule --json` prints it. Of these four one may be given; without any it
-            is what the model's v2drop.json recommends, or its budget at the method's own cuts, else a third.
-        journal: a folder to keep answers in: a run that was killed goes on where it was.
-        device: by default "cuda" where there is one, else "cpu". On a CPU models run in float32.
+        schedule: a schedule file, as `v2drop schedule --json` prints it. At most one of these four may be given. By
+            default it is what the model's v2drop.json recommends, or its budget at the method's own cuts, else a third.
+        journal: a folder for answers, from which a killed run resumes.
+        device: by default "cuda" if available, else "cpu". On a CPU models run in float32.
         others: the options of lmms-eval's model.
     """
 
@@ -61,7 +61,7 @@ class Dropping:
             checkpoint = find_checkpoint(pretrained)
             device = device or ("cuda" if torch.cuda.is_available() else "cpu")
             if device == "cpu":
-                others.setdefault("device_map", "cpu")  # else lmms-eval looks for a GPU for each process
+                others.setdefault("device_map", "cpu")  # otherwise lmms-eval looks for a GPU for each process
             super().__init__(pretrained=checkpoint.source, device=device, **others)  # type: ignore[call-arg]
             model = self.model  # type: ignore[attr-defined]
             if device == "cpu":
@@ -96,14 +96,14 @@ class Dropping:
             return [result_of(known[key]) for key in keys]
 
     def clean(self) -> None:
-        """lmms-eval lets go of the model, to make room for a judge's."""
+        """Release the model, as lmms-eval does to make room for a judge model."""
         del self._meter
         super().clean()  # type: ignore[misc]
 
     def _report(self) -> None:
-        """Give lmms-eval the figures of all answers so far, which it writes to `throughput` in its results.
+        """Log the metrics of all answers so far to lmms-eval, which writes them to `throughput` in its results.
 
-        What its own model has told it is taken back: the same calls, counted twice.
+        The metrics that its own model logged are reset, since they count the same calls.
         """
         figures = of_records(self._journal.records)
         seconds = figures["prompts"] * figures["answer_ms"] / 1e3

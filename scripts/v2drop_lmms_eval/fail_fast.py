@@ -1,4 +1,4 @@
-"""Failures that end the process: lmms-eval prints what a model raises, and then exits with code 0 as if all were well."""
+"""Makes failures end the process: lmms-eval only prints a model's exceptions and exits with code 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from v2drop import V2DropError
 
 @contextmanager
 def failing_loudly() -> Iterator[None]:
-    """Turn an exception into exit code 1, and what v2drop refuses into 2; a launcher then ends the run's other processes."""
+    """Turn an exception into exit code 1, and a v2drop error into 2; a launcher then ends the run's other processes."""
     try:
         yield
     except V2DropError as error:

@@ -1,4 +1,4 @@
-"""Measures each call of a model's generate, wherever in lmms-eval it is called from."""
+"""Measures each generate call of a model, wherever lmms-eval makes it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .cost_summary import Call
 
 
 class Meter:
-    """Takes the place of a model's `generate`.
+    """Replaces a model's `generate`.
 
     Attributes:
-        calls: what each call took.
-        failure: what the last call raised: lmms-eval's LLaVA logs it and goes on with an empty answer.
+        calls: the cost of each call.
+        failure: the last exception; lmms-eval's LLaVA logs it and continues with an empty answer.
     """
 
     def __init__(self, model: Any, attachment: v2drop.Attachment) -> None:
@@ -27,7 +27,7 @@ class Meter:
         model.generate = self.generate
 
     def generate(self, **inputs: Any) -> Tensor:
-        """As the model does it."""
+        """Generate with the model's own `generate`, measured."""
         started = now()
         try:
             with LanguageModelTimer(self._model) as timer:

@@ -8,7 +8,7 @@ from .dropping_mixin import Dropping
 
 
 class LlavaHf(Dropping, StockLlavaHf):
-    """lmms-eval's `llava_hf` with tokens dropped. One prompt at a time, as there."""
+    """lmms-eval's `llava_hf` with tokens dropped. One prompt at a time, as in the original."""
 
 
 class LlavaNext(LlavaHf):

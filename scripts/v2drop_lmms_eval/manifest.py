@@ -1,4 +1,4 @@
-"""What lmms-eval is told: which models there are and where their classes stand."""
+"""The manifest for lmms-eval: the models and the paths of their classes."""
 
 from __future__ import annotations
 

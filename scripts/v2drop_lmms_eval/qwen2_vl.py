@@ -1,4 +1,4 @@
-"""Qwen2-VL, pictures and videos, by lmms-eval's `qwen2_vl`."""
+"""Qwen2-VL, for pictures and videos, by lmms-eval's `qwen2_vl`."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Qwen2VL(Dropping, stock.Qwen2_VL):
     """lmms-eval's `qwen2_vl` with tokens dropped.
 
     Args:
-        lossless: hand pictures on as they are; lmms-eval compresses them as JPEG, and figures of others were made so.
+        lossless: pass pictures on unchanged; by default lmms-eval compresses them as JPEG, as in published results.
         options: see `Dropping`.
     """
 
     def __init__(self, lossless: bool = False, **options: Any) -> None:
         self._lossless = lossless
-        # lmms-eval 0.7.3 takes several processes to have a GPU each; without one, each loads as if it were alone
+        # lmms-eval 0.7.3 expects a GPU for each of several processes; without GPUs, each loads as if it were alone
         alone = patch.object(stock, "Accelerator", lambda: SimpleNamespace(num_processes=1))
         with nullcontext() if torch.cuda.is_available() else alone:
             super().__init__(**options)
-        # and pictures to be made of patches of 14 pixels, which the zoo's are not
+        # it also expects patches of 14 pixels, which the zoo's models do not have
         side = token_side(self.processor.image_processor)
         stock.process_vision_info = partial(qwen_vl_utils.process_vision_info, image_patch_size=side)
 

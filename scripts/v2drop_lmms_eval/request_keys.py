@@ -1,4 +1,4 @@
-"""lmms-eval's requests and results as the journal needs them: a key for each, and plain data."""
+"""Keys for lmms-eval's requests, and plain data for its results, for the journal."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def keys_of(requests: Sequence[Instance]) -> list[str]:
 
 
 def private_copy(request: Instance) -> Instance:
-    """The request with options of its own: lmms-eval's models write theirs into them, and its cache then finds nothing."""
+    """A copy of the request with its own options: lmms-eval's models modify them, and its cache then misses."""
     return replace(
         request, arguments=tuple(deepcopy(each) if isinstance(each, dict) else each for each in request.args)
     )
 
 
 def answer_of(result: Any) -> tuple[str, int | None]:
-    """A result's text, and how many tokens it has if lmms-eval's model says so."""
+    """A result's text, and its number of tokens if lmms-eval's model reports it."""
     if isinstance(result, GenerationResult):
         return result.text, result.token_counts and result.token_counts.output_tokens
     return result, None
 
 
 def result_of(answer: Sequence[Any]) -> Answer:
-    """The other way round."""
+    """The inverse of `answer_of`."""
     text, tokens = answer
     return text if tokens is None else GenerationResult(text, TokenCounts(output_tokens=tokens))

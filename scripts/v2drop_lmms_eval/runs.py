@@ -1,4 +1,4 @@
-"""lmms-eval's command lines for one model, dense and dropped, and running them."""
+"""Builds and runs lmms-eval's command lines for one model, dense and dropped."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from v2drop_terminal.errors import CommandError
 
-ANSWERS = "answers"  # in a run's folder: what its processes have answered so far
+ANSWERS = "answers"  # folder of the answers so far, in a run's folder
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated, alike in all runs. Attributes are options of lmms-eval."""
+    """The options that all runs share. Attributes are options of lmms-eval."""
 
     lmms_model: str
     pretrained: str
@@ -33,32 +33,32 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of lmms-eval: its command, what it needs of the environment, and the folder that it writes to."""
+    """One run of lmms-eval: its command, its environment variables, and its output folder."""
 
     command: list[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """As one types it."""
+        """The command line as typed in a shell."""
         return " ".join([*(f"{name}={value}" for name, value in self.environment.items()), shlex.join(self.command)])
 
     def execute(self) -> Path:
-        """Run it, with what it prints on stderr; returns the file of its results. Raises CommandError where there is none."""
+        """Run it with its output on stderr; returns the results file. Raises CommandError if there is none."""
         before = set(self.folder.rglob("*_results.json"))
         done = subprocess.run(self.command, env={**os.environ, **self.environment}, stdout=sys.stderr, check=False)
         new = sorted(set(self.folder.rglob("*_results.json")) - before)
         if done.returncode or not new:  # lmms-eval exits with 0 after most errors
             raise CommandError(
                 f"lmms-eval ended with exit code {done.returncode} and {'' if new else 'no '}results: see above; "
-                "the same command again goes on where it stopped"
+                "run the same command again to resume"
             )
         put_in_order(self.folder)
         return new[-1]
 
 
 def make_run(evaluation: Evaluation, choice: Mapping[str, object], folder: Path) -> Run:
-    """The run of one choice, such as {"method": "v2drop", "retained": 0.333}, which writes to a folder."""
+    """The run of one choice, such as {"method": "v2drop", "retained": 0.333}, with its output folder."""
     model_args = {"pretrained": evaluation.pretrained, **choice, "journal": folder / ANSWERS}
     given = ",".join(f"{name}={value}" for name, value in model_args.items())
     options = {
@@ -74,8 +74,8 @@ def make_run(evaluation: Evaluation, choice: Mapping[str, object], folder: Path)
     environment = {}
     if evaluation.processes > 1:
         command += ["accelerate.commands.launch", "--num_processes", str(evaluation.processes)]
-        command += ["--main_process_port", "0"]  # any that is free
-        if evaluation.on_cpu:  # accelerate starts several processes on a CPU only under the name of several GPUs
+        command += ["--main_process_port", "0"]  # any free port
+        if evaluation.on_cpu:  # accelerate starts several CPU processes only with --multi_gpu
             command += ["--multi_gpu"]
             environment["ACCELERATE_USE_CPU"] = "true"
         command += ["-m"]
@@ -86,7 +86,7 @@ def make_run(evaluation: Evaluation, choice: Mapping[str, object], folder: Path)
 
 
 def put_in_order(folder: Path) -> None:
-    """Sort the files of answers by question: of several processes, lmms-eval writes one's after the other's."""
+    """Sort the answer files by question: lmms-eval writes the answers of one process after another."""
     for path in folder.rglob("*_samples_*.jsonl"):
         lines = path.read_text("utf-8").removesuffix("\n").split("\n")  # an answer may hold other line separators
         lines = sorted(lines, key=lambda line: json.loads(line)["doc_id"])

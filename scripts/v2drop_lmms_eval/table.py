@@ -1,4 +1,4 @@
-"""What dropping cost and saved in lmms-eval's tasks: scores and figures of its runs side by side."""
+"""Cost and savings of dropping in lmms-eval tasks: scores and metrics of its runs side by side."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FIGURES = {
     "answer_ms": ("answer, ms", ".1f", 1.0),
     "peak_bytes": ("peak memory, MB", ",.0f", 1e-6),
 }
-LEGEND = """In brackets: the share of dense. A score is lmms-eval's first metric of the task, but MME's is the sum of its two and
-POPE's its F1, as papers quote them. Times are means over prompts; an answer's includes the vision tower."""
+LEGEND = """In brackets: the share of dense. Scores are lmms-eval's first metric of a task, or as papers quote them: for MME the
+sum of its two, for POPE F1. Times are means over prompts; the time of an answer includes the vision tower."""
 
 
 def scores(results: Mapping[str, Any]) -> dict[str, float]:
-    """The number that papers quote of each task in lmms-eval's results; groups are left to their tasks."""
+    """The score that papers quote for each task in lmms-eval's results; groups are skipped, their tasks are not."""
     found = {}
     for task, entry in results["results"].items():
         metrics = {
@@ -43,11 +43,11 @@ def scores(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def compare(runs: Mapping[str, Path], figures: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """Runs, dense first, as plain data: scores by task and run, the mean share of the dense scores, and figures.
+    """Runs, dense first, as plain data: scores by task and run, the mean share of the dense scores, and metrics.
 
     Args:
-        runs: the file of each run's results.
-        figures: what each run took.
+        runs: the results file of each run.
+        figures: the cost of each run.
     """
     by_run = {label: scores(json.loads(path.read_text())) for label, path in runs.items()}
     dense = next(iter(by_run.values()))
@@ -64,7 +64,7 @@ def compare(runs: Mapping[str, Path], figures: Mapping[str, Mapping[str, float]]
 
 
 def tables(results: Mapping[str, Any]) -> tuple[list[list[str]], list[list[str]]]:
-    """Scores, then figures, as lines of cells; the first line of each is the head."""
+    """Scores, then metrics, as lines of cells; the first line of each is the header."""
     labels = list(results["results"])
     top = [["task", *labels]]
     top += [[task, *_cells(list(row.values()), ".4g", 1.0)] for task, row in results["scores"].items()]
@@ -87,7 +87,7 @@ def _cells(values: Sequence[float], pattern: str, scale: float) -> list[str]:
 
 
 def print_tables(console: Console, results: Mapping[str, Any]) -> None:
-    """For people."""
+    """Print the tables to a console."""
     for head, *lines in tables(results):
         table = Table(*map(escape, head))
         for line in lines:

@@ -1,7 +1,7 @@
 """Write the zoo's questions as lmms-eval tasks: ``python -m v2drop_lmms_eval.zoo_task --out DIR --questions 20``.
 
-Each task is a folder with its yaml, its questions as JSON lines, and its pictures or videos; `v2drop compare-methods --task`
-reads the same lines.
+Each task is a folder with its yaml, its questions as JSON Lines, and its pictures or videos. `v2drop compare-methods
+--task` reads the same file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ metric_list:
 
 
 def doc_to_visual(doc: dict[str, Any]) -> list[Any]:
-    """What a question is about: a picture, or the name of a video file."""
+    """The media of a question: a picture, or the name of a video file."""
     if doc.get("video"):
         return [doc["video"]]
     return [open_image(doc["image"])]
@@ -84,9 +84,9 @@ def write_task(folder: Path, task: str, count: int, seed: int) -> Path:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where the tasks' folders go; lmms-eval's --include_path.")],
-    questions: Annotated[int, typer.Option(min=1, help="How many questions a task.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the tasks; pass it to lmms-eval as --include_path.")],
+    questions: Annotated[int, typer.Option(min=1, help="Questions per task.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the questions.")] = 0,
 ) -> None:
     """Write the zoo's questions as lmms-eval tasks, one for each model and modality."""
     require_zoo(["image", "video"])

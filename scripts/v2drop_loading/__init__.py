@@ -1,1 +1,1 @@
-"""Models, schedules, media and questions, from what a user named to what a model takes."""
+"""Loads what a user names: models, schedules, media and questions."""

@@ -1,4 +1,4 @@
-"""Models by name: a zoo model, a folder, or an id on the hub, each with what it recommends."""
+"""Finds models by name: a zoo model, a folder, or a Hub id, with the settings that each recommends."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .processor_check import check_processor
 from .schedules import Decoder
 
 RECOMMENDATION = (
-    "v2drop.json"  # beside a checkpoint's weights: its schedule, an example picture, perhaps an example video
+    "v2drop.json"  # next to a checkpoint's weights: its schedule, an example picture, perhaps an example video
 )
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture or video that a checkpoint brings, what to ask about it, and how many frames a second to look at."""
+    """A checkpoint's example: a picture or video, a prompt, and the frames per second to sample."""
 
     file: Path
     prompt: str
@@ -36,7 +36,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's name as the user gave it, where it is loaded from, and what its v2drop.json recommends, if it has one."""
+    """A model: the name that the user gave, where to load it from, and what its v2drop.json recommends, if any."""
 
     name: str
     source: str
@@ -46,7 +46,7 @@ class Checkpoint:
 
 
 def find_checkpoint(name: str) -> Checkpoint:
-    """Look a model up by its name. Raises CommandError where there cannot be one."""
+    """Find a model by its name. Raises CommandError if it cannot be the name of a model."""
     folder = CHECKPOINTS / name if name in zoo_models() else Path(name)
     if folder.is_dir():
         if not (folder / "config.json").exists():
@@ -78,7 +78,7 @@ def _recommendation(folder: Path) -> dict[str, Any]:
 
 
 def load_decoder(checkpoint: Checkpoint) -> Decoder:
-    """What a schedule has to fit, of a model that is built without its weights."""
+    """The decoder depth that a schedule has to fit, read from a model built without weights."""
     config = load_config(checkpoint)
     from transformers import AutoModelForImageTextToText
 
@@ -88,7 +88,7 @@ def load_decoder(checkpoint: Checkpoint) -> Decoder:
 
 
 def find_adapter(checkpoint: Checkpoint) -> Adapter:
-    """The adapter that serves a model. Raises CommandError where there is none, or where what it reads media with is missing."""
+    """The adapter for a model. Raises CommandError if there is none, or if a library for its media is missing."""
     model_type = load_config(checkpoint).model_type
     adapter: Adapter = registered_adapters()[model_type].load()()
     purpose = f"{checkpoint.name} is a {model_type} model, whose pictures and videos are read with"
@@ -103,7 +103,7 @@ def load_model(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:
-    """The model's stock processor alone. Raises CommandError where it does not fit the model's configuration."""
+    """Load only the stock processor. Raises CommandError if it does not fit the model's configuration."""
     config = load_config(checkpoint)
     from transformers import AutoProcessor
 
@@ -114,7 +114,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 
 
 def load_network(checkpoint: Checkpoint, device: str) -> Any:
-    """The stock model alone. On a CPU in float32: there the smaller types are not faster."""
+    """Load only the stock model. On a CPU it is float32, as smaller dtypes are not faster there."""
     quiet_transformers()
     from transformers import AutoModelForImageTextToText
 
@@ -132,7 +132,7 @@ def load_network(checkpoint: Checkpoint, device: str) -> Any:
 
 
 def load_config(checkpoint: Checkpoint) -> Any:
-    """The model's configuration alone."""
+    """Load only the model's configuration."""
     quiet_transformers()
     from transformers import AutoConfig
 
@@ -149,7 +149,7 @@ def load_config(checkpoint: Checkpoint) -> Any:
 def _loading(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # a folder's files may be damaged in any way, and transformers passes on what follows
+    except Exception as error:  # damaged files can raise anything, and transformers passes it on
         told = str(error).strip() or type(error).__name__
         raise CommandError(f"cannot load {checkpoint.name}: {told.splitlines()[0]}") from error
 

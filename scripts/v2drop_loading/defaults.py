@@ -1,4 +1,4 @@
-"""What is taken where an option is left out, and what options can be. Imports nothing, as the help of commands shows it."""
+"""Default values and choices of options. No heavy imports, as the help of commands shows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 DTYPES = ("float32", "bfloat16", "float16")
 BUDGETS = "0.5 0.333 0.222 0.111"
-BATCH = 25  # questions; on a CPU larger ones are not faster
+BATCH = 25  # questions; larger batches are not faster on a CPU
 DEFAULT_FPS = 2.0
 
 

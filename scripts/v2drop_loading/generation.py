@@ -14,12 +14,12 @@ from v2drop_terminal.errors import CommandError
 
 
 def generate_answers(model: Any, processor: Any, inputs: Any, max_new_tokens: int) -> list[str]:
-    """What a model answers, greedily. `inputs` stand on the model's device."""
+    """Generate answers greedily. `inputs` must be on the model's device."""
     return processor.batch_decode(generate_tokens(model, inputs, max_new_tokens), skip_special_tokens=True)
 
 
 def generate_tokens(model: Any, inputs: Any, max_new_tokens: int) -> Tensor:
-    """The tokens of what a model answers, greedily: int64 [B, new tokens], padded behind the end of shorter answers."""
+    """Generate answer tokens greedily: int64 [B, new tokens]; shorter answers are padded on the right."""
     with torch.inference_mode(), refusals_told():
         tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     return tokens[:, inputs["input_ids"].shape[1] :]
@@ -27,7 +27,7 @@ def generate_tokens(model: Any, inputs: Any, max_new_tokens: int) -> Tensor:
 
 @contextmanager
 def refusals_told() -> Iterator[None]:
-    """What a stock model refuses of a checkpoint's files or its inputs, as a CommandError."""
+    """Raise a stock model's ValueError about a checkpoint's files or inputs as a CommandError."""
     try:
         yield
     except V2DropError:
@@ -37,7 +37,7 @@ def refusals_told() -> Iterator[None]:
 
 
 def answer_lengths(tokens: Tensor, model: Any) -> list[int]:
-    """How many tokens each answer has, its end included."""
+    """The number of tokens in each answer, including the end token."""
     ends = model.generation_config.eos_token_id
     ends = torch.as_tensor([] if ends is None else ends, device=tokens.device).flatten()
     before_end = torch.isin(tokens, ends).cumsum(1) == 0
@@ -45,7 +45,7 @@ def answer_lengths(tokens: Tensor, model: Any) -> list[int]:
 
 
 def is_right(answer: str, wanted: Sequence[str]) -> bool:
-    """Whether an answer is one of those wanted, but for case, surrounding space and a full stop."""
+    """Whether an answer is one of the expected ones, ignoring case, surrounding space and a final full stop."""
     return _plain(answer) in {_plain(each) for each in wanted}
 
 

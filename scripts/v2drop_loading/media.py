@@ -1,4 +1,4 @@
-"""Reading the files that a question is about, as the model at hand wants them, and turning them into its inputs."""
+"""Reads a question's media files in the form that the model expects, and makes model inputs of them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Media:
-    """What was read: pictures in RGB, a video's frames [frames, 3, height, width] from 0 to 255, and what is known of them.
+    """Media as read: RGB pictures, a video's frames [frames, 3, height, width] from 0 to 255, and its metadata.
 
-    `notes` tell which pictures are shown in part, such as the first frame of an animation.
+    `notes` say which pictures are read only in part, such as the first frame of an animation.
     """
 
     pictures: list[Image.Image]
@@ -46,8 +46,9 @@ class Media:
 def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
     """Read a question's files.
 
-    Pictures are read as the adapter reads them, else as they are, for the processor to resize. An architecture that requires
-    qwen-vl-utils gets its video at the size that the checkpoint's processor wants; others get frames as they are.
+    The adapter reads pictures if it has a reader of its own; otherwise the processor resizes them later. If the
+    architecture requires qwen-vl-utils, a video is read at the size that the checkpoint's processor expects; otherwise its
+    frames are unchanged.
 
     Raises:
         MediaError: a file is missing, or cannot be read or used.
@@ -74,19 +75,19 @@ def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
 
 
 def as_inputs(processor: Any, media: Media, prompt: str) -> Any:
-    """The model's inputs, and for a video `video_metadata`, which the model does not take. Pictures stand first."""
+    """The model's inputs, and for a video `video_metadata`, which the model does not accept. Pictures come first."""
     return batch_inputs(processor, [media], [prompt])
 
 
 def batch_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
-    """The inputs of a batch of prompts, each about its media; see `as_inputs`. Raises CommandError where they do not fit."""
+    """The inputs of prompts, each with its media, as a batch; see `as_inputs`. Raises CommandError if they do not fit."""
     chats = []
     for each, prompt in zip(media, prompts, strict=True):
         _check_prompt(prompt, processor)
         content: list[dict[str, str]] = [{"type": "image"}] * len(each.pictures)
         content += [{"type": "video"}] if each.frames is not None else []
         chats.append([{"role": "user", "content": [*content, {"type": "text", "text": prompt}]}])
-    # said outright: a checkpoint's tokenizer may bring a longest length, and would cut off placeholders
+    # explicit, as a checkpoint's tokenizer may set a maximum length and cut off placeholders
     arguments: dict[str, Any] = {"padding": len(chats) > 1, "truncation": False}
     if any(each.pictures for each in media):
         arguments |= {"images": [each.pictures for each in media if each.pictures]}
@@ -96,28 +97,28 @@ def batch_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str])
     try:
         texts = [processor.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
         start = processor.tokenizer.bos_token
-        if start and texts[0].startswith(start):  # the template wrote it: not a second one, as stock pipelines do it
+        if start and texts[0].startswith(start):  # the template wrote it: add no second one, like stock pipelines
             arguments |= {"add_special_tokens": False}
         return processor(text=texts, return_tensors="pt", **arguments)
-    except Exception as error:  # templates and processors are the checkpoint's own, and raise what they like
+    except Exception as error:  # templates and processors belong to the checkpoint and may raise anything
         reason = str(error) or type(error).__name__
         raise CommandError(f"the processor cannot take this prompt with these pictures or video: {reason}") from error
 
 
 def _check_prompt(prompt: str, processor: Any) -> None:
-    """Refuse a question that quotes a placeholder: the processor would take the word for one more picture or video."""
+    """Refuse a question that quotes a placeholder: the processor would take it for another picture or video."""
     for kind in ("image", "video"):
         token = getattr(processor, f"{kind}_token", None)
         if isinstance(token, str) and token and token in prompt:
             raise CommandError(
-                f"the question quotes {token}, which stands for {kind}s in this model's prompts and cannot be asked as a word: "
-                f"leave it out, or write it another way, such as {token.strip('<|>')!r}; --image and --video place media by "
-                "themselves"
+                f"the question quotes {token}, which stands for {kind}s in this model's prompts and cannot be used as text: "
+                f"leave it out, or write it another way, such as {token.strip('<|>')!r}; --image and --video add their own "
+                "placeholders"
             )
 
 
 def model_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
-    """`batch_inputs` as `generate` takes them: padded on the left, as answers in a batch start at one column."""
+    """`batch_inputs` for `generate`: padded on the left, so that all answers in a batch start at the same position."""
     processor.tokenizer.padding_side = "left"
     inputs = batch_inputs(processor, media, prompts)
     inputs.pop("video_metadata", None)
@@ -126,7 +127,7 @@ def model_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str])
 
 @contextmanager
 def _quiet_decoders() -> Iterator[None]:
-    """Keep what FFmpeg and qwen-vl-utils print on stderr out of sight: what they refuse is raised besides."""
+    """Hide what FFmpeg and qwen-vl-utils print on stderr; their errors are raised anyway."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):

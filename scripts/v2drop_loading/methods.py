@@ -1,4 +1,4 @@
-"""Methods by the names that people type: those that ship, and their own as package:Class. How they are attached."""
+"""Finds methods by name, built-in ones or your own as package:Class, and attaches them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BASELINE = "random"  # what every method is tested against
 
 
 def find_method(name: str) -> Method:
-    """A method by its name, or one's own, made without options, by its module and class: "package.module:Class".
+    """A built-in method by its name, or your own, made without options, as "package.module:Class".
 
     Raises:
-        MethodError: an unknown name, a module that cannot be imported, or a class that is no Method.
+        MethodError: an unknown name, a module that cannot be imported, or a class that is not a Method.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
@@ -26,9 +26,9 @@ def find_method(name: str) -> Method:
     try:
         kind = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise MethodError(f"method {name!r}: {error}; pass package:Class of what this Python can import") from error
+        raise MethodError(f"method {name!r}: {error}; pass package:Class that this Python can import") from error
     if not isinstance(kind, type) or not issubclass(kind, Method):
-        raise MethodError(f"method {name!r} is no subclass of v2drop.Method; see v2drop docs adding-a-method")
+        raise MethodError(f"method {name!r} is not a subclass of v2drop.Method; see v2drop docs adding-a-method")
     try:
         return kind()
     except TypeError as error:
@@ -36,7 +36,7 @@ def find_method(name: str) -> Method:
 
 
 def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> Method:
-    """The method for a batch of these questions: random chooses again for each of them, whatever batch it is in."""
+    """The method for a batch of these questions. Random draws again for each question, whatever batch it is in."""
     if method == BASELINE:
         return Random([(seed << 32) + number for number in questions])
     return find_method(method) if isinstance(method, str) else method
@@ -45,5 +45,5 @@ def seeded(method: str | Method, seed: int, questions: Sequence[int]) -> Method:
 def attach_method(
     model: Any, schedule: Schedule | None, method: str | Method, seed: int, questions: Sequence[int]
 ) -> Attachment:
-    """`v2drop.attach` for a batch of these questions; the seed is of method "random"."""
+    """`v2drop.attach` for a batch of these questions; `seed` is for method "random"."""
     return v2drop.attach(model, schedule, method=seeded(method, seed, questions))

@@ -1,4 +1,4 @@
-"""Pictures inside a page: as data URIs, and several of them side by side."""
+"""Pictures for a page: as data URIs, or several side by side."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 SMALL = 320  # pixels: pictures up to this size are stored as they are, larger ones as JPEG
-GAP = 4  # pixels between pictures that stand side by side
+GAP = 4  # pixels between pictures placed side by side
 
 
 def as_data_uri(image: Image.Image, largest: int, lossless: int = SMALL) -> str:
-    """A picture with a longer side of at most `largest` pixels; those of up to `lossless` pixels are stored without loss."""
+    """Encode a picture with a longer side of at most `largest` pixels; up to `lossless` pixels without loss."""
     kind, options = ("png", {}) if max(image.size) <= lossless else ("jpeg", {"quality": 85})
     if max(image.size) > largest:
         image = image.copy()
@@ -26,7 +26,7 @@ def as_data_uri(image: Image.Image, largest: int, lossless: int = SMALL) -> str:
 
 
 def side_by_side(images: Sequence[Image.Image], most: int = 4) -> Image.Image:
-    """One picture of several of the same height, white between them; of more than `most`, evenly chosen ones."""
+    """Join pictures, scaled to one height, with white gaps. Of more than `most`, evenly spaced ones are used."""
     if len(images) > most:
         images = [images[round(number * (len(images) - 1) / (most - 1))] for number in range(most)]
     height = min(image.height for image in images)

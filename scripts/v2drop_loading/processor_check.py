@@ -1,7 +1,7 @@
-"""Whether a checkpoint's processor and its model agree on how many vision tokens a picture becomes.
+"""Checks that a checkpoint's processor and model agree on the number of vision tokens per picture.
 
-Both are told by files of their own, and are often edited apart. Where they disagree, stock models stop in the middle of the first
-call, with the numbers but not where these come from.
+Each has a config file of its own, often edited without the other. If they disagree, stock models fail in the middle of
+the first call, with the numbers but not where they come from.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import Any
 
 from v2drop_terminal.errors import CommandError
 
-_CLASS_TOKENS = {"clip_vision_model": 1, "siglip_vision_model": 0}  # tokens beside the patches that a tower makes
+_CLASS_TOKENS = {"clip_vision_model": 1, "siglip_vision_model": 0}  # tokens that a tower makes besides the patches
 _QWENS = {"patch_size": "patch_size", "merge_size": "spatial_merge_size", "temporal_patch_size": "temporal_patch_size"}
 
 
 def check_processor(processor: Any, config: Any, name: str) -> None:
-    """Compare what decides the number of vision tokens of a picture, as far as it is told on both sides.
+    """Compare the settings that decide the number of vision tokens of a picture, where both sides have them.
 
     Raises:
-        CommandError: there is no processor, or the two disagree; it names both numbers and where they come from.
+        CommandError: there is no processor, or the two disagree; the message has both numbers and where they come from.
     """
     images = getattr(processor, "image_processor", None)
     if images is None or getattr(processor, "tokenizer", None) is None:
         raise CommandError(
-            f"cannot load {name}: it brings no processor of pictures and text, but a {type(processor).__name__}: save the "
-            "model's processor beside its weights, with save_pretrained()"
+            f"cannot load {name}: it has no processor for pictures and text, but a {type(processor).__name__}: save the "
+            "model's processor next to its weights with save_pretrained()"
         )
     vision = getattr(config, "vision_config", None)
     if vision is None:
@@ -94,6 +94,6 @@ def _check_count(processor: Any, config: Any, vision: Any, name: str) -> None:
 
 def _disagreement(name: str, ours: str, theirs: str) -> CommandError:
     return CommandError(
-        f"the processor and the model of {name} disagree: by processor_config.json the processor {ours}, by config.json the "
-        f"model {theirs}; mend the one that is wrong"
+        f"the processor and the model of {name} disagree: in processor_config.json the processor {ours}, in config.json the "
+        f"model {theirs}; fix the one that is wrong"
     )

@@ -1,4 +1,4 @@
-"""What `v2drop run` asks, and about which files: what the options say, else what the model brings as an example."""
+"""The question and files of `v2drop run`: those of the options, otherwise the model's own example."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .defaults import DEFAULT_FPS, ExampleKind
 
 @dataclass(frozen=True)
 class Question:
-    """The pictures, then the video, then the prompt, as they stand in the chat. `fps`: frames a second to look at."""
+    """The pictures, the video and the prompt, in the order of the chat. `fps`: frames per second to sample."""
 
     images: Sequence[Path]
     video: Path | None
@@ -26,7 +26,7 @@ class Question:
 
     @property
     def files(self) -> list[Path]:
-        """The media in the order in which they stand in the chat."""
+        """The media files in the order of the chat."""
         return [*self.images, *([] if self.video is None else [self.video])]
 
 
@@ -38,9 +38,9 @@ def choose_question(
     prompt: str | None,
     example: ExampleKind | None,
 ) -> Question:
-    """The question that the options ask for. Raises CommandError where they contradict each other or say too little."""
+    """The question that the options define. Raises CommandError if they contradict each other or are incomplete."""
     if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise CommandError(f"--fps {fps:g}: frames a second are a number above 0, such as 2")
+        raise CommandError(f"--fps {fps:g}: frames per second must be a number above 0, such as 2")
     files = [*(f"--image {image}" for image in images), *([] if video is None else [f"--video {video}"])]
     if example is not None and files:
         raise CommandError(f"--example {example.value} and {files[0]} contradict each other: pass one of the two")
@@ -51,7 +51,7 @@ def choose_question(
         images, video = _files(checkpoint, brought, prompt, example)
     brought = brought or checkpoint.image
     if prompt is None and brought is None:
-        raise CommandError(f"{checkpoint.name} brings no example to take a question from: pass --prompt")
+        raise CommandError(f"{checkpoint.name} has no example to take a question from: pass --prompt")
     asked = prompt or (brought.prompt if brought else "")
     return Question(images, video, fps or (brought and brought.fps) or DEFAULT_FPS, asked)
 
@@ -63,13 +63,13 @@ def _files(
         kind = "image" if example is None else example.value
         missing = f"--{kind} and --prompt" if prompt is None else f"--{kind}"
         raise CommandError(
-            f"{checkpoint.name} brings no example{'' if example is None else ' ' + kind}: pass {missing}"
+            f"{checkpoint.name} has no example{'' if example is None else ' ' + kind}: pass {missing}"
         )
     return ([], brought.file) if example is ExampleKind.VIDEO else ([brought.file], None)
 
 
 def read_object(line: str) -> dict[str, Any]:
-    """The JSON object that a line holds. Raises ValueError where it holds none."""
+    """Parse a line as a JSON object. Raises ValueError if it is not one."""
     try:
         data = json.loads(line)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Which schedule a method gets on a model: the one answer of all commands and of the lmms-eval plug-in."""
+"""Chooses a method's schedule on a model, for all commands and the lmms-eval plug-in."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from v2drop_terminal.errors import CommandError
 from .methods import find_method
 
 DENSE = "dense"
-USUAL = 1 / 3  # the budget where nobody asks for one and the model recommends none
+USUAL = 1 / 3  # the budget if none is given and the model recommends none
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How many decoder layers a model has, and the first of them before which tokens may be dropped."""
+    """The number of decoder layers of a model, and the first layer before which tokens may be dropped."""
 
     layers: int
     first_stage: int = 1
 
     @classmethod
     def of(cls, model: Any, adapter: Adapter) -> Decoder:
-        """A model's. Its weights are not read, so it may stand on the meta device."""
+        """Read from a model. Its weights are not read, so it may be on the meta device."""
         return cls(len(adapter.decoder_layers(model)), adapter.first_stage(model))
 
 
 @dataclass(frozen=True)
 class Keep:
-    """How much is to stay: a budget at a method's own cuts, a schedule whatever the method, or neither of them."""
+    """How much to keep: a budget at a method's own cuts, one schedule for any method, or neither."""
 
     retain: float | None = None
     schedule: Schedule | None = None
@@ -47,15 +47,15 @@ def read_keep(
     file: Path | None = None,
     budget: str = "--retain",
 ) -> Keep:
-    """What the options ask for.
+    """Read the options that say how much to keep.
 
     Args:
-        preset, retain, stages, file: of `--preset`, `--retain`, `--stages` and `--schedule`, at most one.
-        budget: what `retain` is called where it is asked for, as messages quote it.
+        preset, retain, stages, file: the values of `--preset`, `--retain`, `--stages` and `--schedule`, at most one.
+        budget: the name of the option for `retain`, as messages quote it.
 
     Raises:
-        CommandError: several of them, a text that holds no stages, or a file that cannot be read.
-        ScheduleError: what `Schedule` refuses.
+        CommandError: several options, invalid `stages`, or a file that cannot be read.
+        ScheduleError: an invalid schedule.
     """
     check_one({"--preset": preset, budget: retain, "--stages": stages, "--schedule": file})
     if preset is not None:
@@ -66,14 +66,14 @@ def read_keep(
 
 
 def check_one(options: Mapping[str, object]) -> None:
-    """Raise CommandError where more than one of these options is given."""
+    """Raise CommandError if more than one of these options is given."""
     said = [f"{option} {value}" for option, value in options.items() if value is not None]
     if len(said) > 1:
         raise CommandError(f"{said[0]} and {said[1]} contradict each other: pass one of the two")
 
 
 def budgets_of(retain: Sequence[str]) -> list[float]:
-    """The budgets in the order given, each once. Raises CommandError for what is no number."""
+    """The budgets in the order given, without duplicates. Raises CommandError for anything that is not a number."""
     budgets = []
     for text in re.split(r"[,\s]+", " ".join(retain).strip()):
         try:
@@ -89,12 +89,12 @@ def budgets_of(retain: Sequence[str]) -> list[float]:
 def choose_schedule(method: str | Method, decoder: Decoder, keep: Keep, recommended: Schedule | None) -> Schedule:
     """The schedule of a method on a model.
 
-    A schedule that was asked for is every method's. For a budget, methods whose authors say where to cut do so; V2Drop and
-    those that cut where it does, random and uniform, cut where the model recommends it. Without a budget they take the
-    recommended schedule as it is, the others its budget at their own cuts. Dense never cuts.
+    A given schedule applies to every method. For a budget, methods whose authors say where to cut do so; V2Drop, random
+    and uniform cut where the model recommends it. Without a budget, these three take the recommended schedule as it is,
+    and the others its budget at their own cuts. Dense never cuts.
 
     Args:
-        recommended: of the model's v2drop.json, if it has one.
+        recommended: the schedule in the model's v2drop.json, if it has one.
 
     Raises:
         MethodError: an unknown method.
@@ -117,7 +117,7 @@ def choose_schedule(method: str | Method, decoder: Decoder, keep: Keep, recommen
 
 
 def parse_stages(text: str) -> Schedule:
-    """Read "3:0.5,17:0.3,22:0", or the same with + in place of commas, which lmms-eval's --model_args do not take."""
+    """Parse "3:0.5,17:0.3,22:0". A + may replace each comma, as lmms-eval's --model_args cannot hold commas."""
     stages = []
     for part in re.split(r"[,+]", text):
         layer, colon, keep = part.strip().partition(":")
@@ -141,11 +141,11 @@ def read_schedule(path: Path) -> Schedule:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise CommandError(
-            f"{path} is not a schedule: it is no JSON; write it with v2drop schedule --json > {path.name}"
+            f"{path} is not a schedule: it is not JSON; write it with v2drop schedule --json > {path.name}"
         ) from error
     return Schedule.from_dict(data)
 
 
 def _number(text: str) -> float:
-    """A layer, as an int where it is one: Schedule says what is wrong with 3.5."""
+    """Parse a layer, as an int if possible: Schedule reports what is wrong with 3.5."""
     return int(text) if re.fullmatch(r"\s*-?\d+\s*", text) else float(text)

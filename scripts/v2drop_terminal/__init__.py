@@ -1,1 +1,1 @@
-"""What commands say at a terminal: errors, missing libraries, progress."""
+"""Terminal output of commands: errors, missing libraries and progress."""

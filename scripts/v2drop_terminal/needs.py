@@ -1,4 +1,4 @@
-"""What a command needs beside the core, asked for before its work begins."""
+"""The libraries that a command needs besides the core, checked before its work begins."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .errors import CommandError
 
 
 class MissingLibraryError(CommandError):
-    """A library that an extra brings is not installed."""
+    """A library of an optional extra is not installed."""
 
 
 def require(purpose: str, extra: str, modules: Iterable[str]) -> None:
-    """Raise MissingLibraryError where one of these modules cannot be imported.
+    """Raise MissingLibraryError if one of these modules is not installed.
 
     Args:
-        purpose: how the message begins: "pages are drawn with".
-        extra: what brings them: "v2drop[page]".
+        purpose: the start of the message: "pages are drawn with".
+        extra: the extra that installs them: "v2drop[page]".
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
@@ -28,10 +28,10 @@ def require(purpose: str, extra: str, modules: Iterable[str]) -> None:
 
 
 def require_statistics() -> None:
-    """What intervals and tests need."""
+    """Require the library for intervals and tests."""
     require("comparisons are tested with", "v2drop[cli]", ["scipy"])
 
 
 def require_zoo(modalities: Iterable[str]) -> None:
-    """What the zoo's own questions need, about these media ("image", "video")."""
+    """Require the libraries for the zoo's questions about these modalities ("image", "video")."""
     require("the zoo's questions are made with", "v2drop[zoo]", ["sklearn", *(["av"] if "video" in modalities else [])])

@@ -1,4 +1,4 @@
-"""What people see while they wait: a bar for long work, and a word while a model loads."""
+"""Progress displays: a bar for long work, and a status line while a model loads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 
 def counting_progress(console: Console, **options: Any) -> Progress:
-    """Progress in whole steps; `options` are rich's."""
+    """A progress bar that counts whole steps; `options` are rich's."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -23,5 +23,5 @@ def counting_progress(console: Console, **options: Any) -> Progress:
 
 
 def waiting(what: str) -> Status:
-    """A line on stderr, on a terminal alone, that goes when the block ends."""
+    """A status line on stderr, only on a terminal, that disappears when the block ends."""
     return Console(stderr=True).status(Text(what))

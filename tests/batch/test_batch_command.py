@@ -111,7 +111,7 @@ def test_a_run_that_is_stopped_in_every_way_answers_each_row_once(tmp_path, opti
     os.killpg(run.process.pid, signal.SIGINT)  # Ctrl-C in a terminal: to all of the group
     code, report, said = run.finish()
     assert (code, report) == (130, {})
-    assert said.strip() == "stopped; what was answered is kept: run the same command again to go on"
+    assert said.strip() == "stopped; finished answers are saved: run the same command again to resume"
     assert answers_of(output).items() <= wanted.items()
     done = times_of(output)
     assert BLOCK * len(done) == len(answers_of(output)) + pq.read_table(output / "rejected.parquet").num_rows

@@ -150,7 +150,7 @@ def test_a_file_of_lines_that_cannot_be_written_is_refused(tmp_path, name):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("do not touch")
-    with pytest.raises(CommandError, match="not empty and no run of v2drop batch"):
+    with pytest.raises(CommandError, match="not empty and not a run of v2drop batch"):
         Store(tmp_path).start({})
     with pytest.raises(CommandError, match="not empty and no run"):
         Store(tmp_path / "thesis.txt").start({})

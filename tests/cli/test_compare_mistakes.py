@@ -111,7 +111,7 @@ def test_first_times_are_not_counted_as_a_methods_memory():
     assert 0 < working["v2drop"] < working["dense"] < 160e6
 
 
-@pytest.mark.parametrize(("out", "told"), [("out", "run the same command again to go on"), (None, "with --out DIR")])
+@pytest.mark.parametrize(("out", "told"), [("out", "run the same command again to resume"), (None, "with --out DIR")])
 def test_ctrl_c_ends_with_a_word_on_how_to_go_on(out, told, capsys):
     with pytest.raises(typer.Exit) as stop, telling_how_to_go_on(out and Path(out)):
         raise KeyboardInterrupt

@@ -123,7 +123,7 @@ def test_a_method_of_ones_own_is_named_by_its_class(importable, command):
     [
         ("no_such_package:Method", "no_such_package.*pass package:Class"),
         ("my_methods:Forwards", "Forwards"),
-        ("my_methods:HEAVY", "no subclass of v2drop.Method"),
+        ("my_methods:HEAVY", "not a subclass of v2drop.Method"),
         ("v2drop:Method", "cannot be made without options"),
         ("backwards", "unknown method"),
     ],

@@ -87,7 +87,7 @@ def test_what_was_written_is_well_formed(distribution):
     ("model_type", "doubt"),
     [
         ("vipllava", ""),
-        ("llava_onevision", "served already, by v2drop_llava_onevision:LlavaOnevisionAdapter of v2drop"),
+        ("llava_onevision", "already served by v2drop_llava_onevision:LlavaOnevisionAdapter of v2drop"),
         ("gemma3", "sliding_attention"),
         ("florence2", "encoder-decoder"),
     ],
@@ -95,7 +95,7 @@ def test_what_was_written_is_well_formed(distribution):
 def test_other_architectures_can_be_started(tmp_path, model_type, doubt):
     result = write(tmp_path / "new", "some-model", "--model-type", model_type)
     assert result.exit_code == 0, result.output
-    assert ("beware" in result.output) == bool(doubt)
+    assert ("warning" in result.output) == bool(doubt)
     assert doubt in result.output
     compile((tmp_path / "new" / "v2drop_some_model" / "adapter.py").read_text(), "adapter.py", "exec")
 
@@ -108,8 +108,8 @@ def test_other_architectures_can_be_started(tmp_path, model_type, doubt):
         (["7b", "--model-type", "vipllava"], "name '7b' begins with '7'"),
         (["vip--llava", "--model-type", "vipllava"], "name 'vip--llava' holds '--'"),
         (["vip-", "--model-type", "vipllava"], "name 'vip-' ends in '-'"),
-        (["llava-next", "--model-type", "vipllava"], "a package v2drop_llava_next is there already"),
-        (["vip-llava", "--model-type", "vipllava"], "is there already"),
+        (["llava-next", "--model-type", "vipllava"], "a package v2drop_llava_next already exists"),
+        (["vip-llava", "--model-type", "vipllava"], "already exists"),
     ],
 )
 def test_mistakes_are_told(tmp_path, arguments, told):

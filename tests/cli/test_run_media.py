@@ -206,7 +206,7 @@ def test_what_is_wrong_with_a_picture_is_told(models, refusal, tmp_path, name, k
         (["--image", PICTURE, "--fps", "2"], "--fps 2 without a video"),
         (["--example", "video", "--image", PICTURE], "--example video and --image .* contradict"),
         (["--example", "image", "--video", "CLIP"], "--example image and --video .* contradict"),
-        (["--model", "llava", "--example", "video"], "llava brings no example video: pass --video"),
+        (["--model", "llava", "--example", "video"], "llava has no example video: pass --video"),
         (["--model", "llava", "--video", "CLIP"], "llava models take pictures, not videos"),
         (["--model", "llava", "--video", "CLIP", "--prompt", "what ?"], "llava models take pictures, not videos"),
         (["--prompt", "what is <video> ?"], "the question quotes <video>, which stands for videos"),

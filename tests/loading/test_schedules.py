@@ -172,7 +172,7 @@ def test_stages_are_checked_as_in_python(text, told, command):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("{", "no JSON"), ("[1]", "not a schedule"), ('{"stages": [[0, 1]]}', "layer 1"), ('{"stages": 3}', "stages=3")],
+    [("{", "not JSON"), ("[1]", "not a schedule"), ('{"stages": [[0, 1]]}', "layer 1"), ('{"stages": 3}', "stages=3")],
 )
 def test_files_are_checked_as_in_python(content, told, command, tmp_path):
     (tmp_path / "chosen.json").write_text(content)

@@ -36,11 +36,9 @@ def lint(folder):
         ("core/v2drop/kept_tokens.py", "import transformers", "The method needs torch alone"),
         ("core/v2drop_media/depth.py", "from v2drop_llava import LlavaAdapter", "Packages look only down"),
         ("adapters/v2drop_llava/adapter.py", "from v2drop_cli import errors", "Packages look only down"),
-        (
-            "core/v2drop/dropper.py",
-            "from v2drop.conformance import cases",
-            "What runs needs nothing of the conformance kit",
-        ),
+        ("core/v2drop/hf/masks.py", "from v2drop.runtime import attachment", "The core's rooms look only down"),
+        ("core/v2drop/dropper.py", "from v2drop.conformance import cases", "Nothing that runs needs the conformance kit"),
+        ("scripts/v2drop_loading/media.py", "def late():\n    import v2drop_cli", "Packages look only down"),
     ],
 )
 def test_a_forbidden_import_is_noticed(sources, file, line, contract):
@@ -59,4 +57,4 @@ def test_a_forbidden_import_is_noticed(sources, file, line, contract):
 def test_the_sources_as_they_are_keep_all_contracts(sources):
     done = lint(sources)
     assert done.returncode == 0, done.stdout
-    assert "3 kept, 0 broken" in done.stdout
+    assert "4 kept, 0 broken" in done.stdout
