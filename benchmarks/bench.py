@@ -1,6 +1,6 @@
-"""`make bench`: speed and memory of attached models beside stock models and beside the ideal, on one thread.
+"""`make bench`: speed and memory of attached models, compared with stock models and with the ideal, on one thread.
 
-Rounds are interleaved, each ratio is taken within a round, and the median is printed with its quartiles.
+Rounds are interleaved, each ratio is taken within a round, and medians are printed with their quartiles.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from v2drop_measuring.rounds import spread
 from v2drop_measuring.versions import versions
 
 RESULTS = Path(__file__).parent / "results.json"
-TARGETS = {  # ratio: (bound, "at most" or "at least", what it says)
+TARGETS = {  # ratio: (bound, "at most" or "at least", meaning)
     "prefill / ideal": (1.02, "at most", "V2Drop's prefill over the same layers on already short inputs"),
     "dense / prefill": (2.4, "at least", "speed-up of the prefill"),
     "dense / ideal": (None, "", "the speed-up that token counts allow"),
@@ -49,13 +49,13 @@ TARGETS = {  # ratio: (bound, "at most" or "at least", what it says)
 
 @torch.inference_mode()
 def main(
-    rounds: Annotated[int, typer.Option(help="Interleaved rounds of each comparison, at least 15.")] = 24,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds per comparison, at least 15.")] = 24,
     only: Annotated[
-        str, typer.Option(help="One comparison, such as 'decode'; its ratios are printed and not written.")
+        str, typer.Option(help="Run one comparison, such as 'decode', and print its ratios without writing them.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON and nothing else.")] = False,
 ) -> None:
-    """Measure, print ratios beside their targets, and write benchmarks/results.json."""
+    """Measure, print ratios with their targets, and write benchmarks/results.json."""
     torch.set_num_threads(1)
     console = Console(stderr=True)
 
@@ -93,7 +93,7 @@ def main(
 
 
 def ratios_of(groups: list[list[dict[str, float]]]) -> dict[str, Any]:
-    """Medians and quartiles of the ratios that these comparisons tell, each taken within a round, and whether targets are met."""
+    """Medians and quartiles of these comparisons' ratios, each taken within a round, and whether targets are met."""
     ratios = {}
     for name, (bound, sense, _) in TARGETS.items():
         above, below = name.split(" / ")
@@ -111,7 +111,7 @@ def ratios_of(groups: list[list[dict[str, float]]]) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any]) -> None:
-    """The table that README quotes."""
+    """Print the table that docs/speed.md quotes."""
     table = Table("ratio", "median", "quartiles", "target", "what it says")
     for name, row in results["ratios"].items():
         bound, sense, meaning = TARGETS[name]

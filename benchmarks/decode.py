@@ -1,4 +1,4 @@
-"""Decode steps on shortened caches beside the stock model's on caches of the same lengths: single, padded, compiled."""
+"""Decode steps on shortened caches beside stock steps on caches of the same lengths: single, padded, compiled."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from v2drop.hf.calls import cache_argument, cache_in
 from v2drop_measuring.rounds import in_turns, seconds
 
 STEPS = 8
-MORE_STEPS = 32  # of one sample, whose steps are short
+MORE_STEPS = 32  # for one sample, whose steps are short
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of those that are compared: a model, its cache, and that cache's columns in a 2D mask."""
+    """One side of a comparison: a model, its cache, and the number of that cache's positions in a 2D mask."""
 
     model: Any
     cache: Any
@@ -31,7 +31,7 @@ class Side:
 
 
 def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
-    """Seconds a step at batch 1; the stock model runs on the same short layers, for which it needs no mask."""
+    """Seconds per step at batch 1; the stock model runs on the same shortened layers, for which it needs no mask."""
     prompt, attached = Prompt(), _twin(model)
     shortened = _shortened(model, prompt)
     sides = {
@@ -43,10 +43,10 @@ def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
 
 
 def padded(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
-    """Seconds a step with 8 padded samples; the stock model runs on the same short layers, each handed a mask for it.
+    """Seconds per step with 8 padded samples; the stock model runs on the same shortened layers, with a mask for each.
 
-    Beside them the stock model on a cache as long on average, all of whose layers are equally long. It holds as many bytes,
-    but is a little faster: the long layers of an uneven one leave the processor's caches.
+    The stock model also runs on a uniform cache of the same average length. It holds as many bytes, but is a little
+    faster: the long layers of an uneven cache do not fit into the processor's caches.
     """
     prompt, attached, stock = Prompt(*RAGGED), _twin(model), _twin(model)
     shortened, length = _shortened(model, prompt), prompt.attention_mask.shape[1]
@@ -68,7 +68,7 @@ def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int], count
 
     found = []
     for number in (-1, *rounds):  # the first one warms up
-        # by turns too: where in memory a cache lies makes steps of the same model up to a twentieth slower
+        # interleaved too: a cache's place in memory makes steps of the same model up to 5 % slower
         caches = in_turns({name: partial(copy.deepcopy, side.cache) for name, side in sides.items()}, number)
         steps = [
             in_turns({name: partial(timed, side, caches[name], step) for name, side in sides.items()}, number + step)
@@ -79,25 +79,25 @@ def _rounds(prompt: Prompt, sides: dict[str, Side], rounds: Iterable[int], count
 
 
 def _twin(model: Any) -> Any:
-    """The same model with the same weights, which can be attached to while the other one stays stock."""
+    """A copy of the model that shares its weights and can be attached to while the original stays stock."""
     return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
 
 
 def _shortened(model: Any, prompt: Prompt) -> Any:
-    """The cache that a prefill with V2Drop leaves."""
+    """The cache after a prefill with V2Drop."""
     with v2drop.attach(model, SCHEDULE) as run:
         return cache_in(prompt.attached(model, run))
 
 
 def _forgotten(shortened: Any) -> Any:
-    """A copy of which nothing is known but its keys and values."""
+    """A copy without v2drop's memory: only keys and values."""
     bare = copy.deepcopy(shortened)
     del bare._v2drop_memory
     return bare
 
 
 def _hand_masks(model: Any, cache: Any) -> None:
-    """Make a stock model's layers take masks of their own lengths, made before, for steps behind copies of a cache."""
+    """Make a stock model's layers use precomputed masks of their own lengths, for steps on copies of a cache."""
 
     def hand(number: int, layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         held = cache_in(kwargs).layers[number].keys.shape[2]
@@ -119,7 +119,7 @@ def _step(model: Any, prompt: Prompt, filled: dict[str, Any], length: int, step:
 
 
 def _of_mean_length(cache: Any) -> Any:
-    """A cache whose layers are all as long as this one's are on average."""
+    """A cache whose layers all have the average length of this one's layers."""
     even = _forgotten(cache)
     mean = round(sum(layer.keys.shape[2] for layer in cache.layers) / len(cache.layers))
     for layer in even.layers:
@@ -130,7 +130,7 @@ def _of_mean_length(cache: Any) -> Any:
 
 
 def compiled(rounds: Iterable[int], layers: int = 8) -> list[dict[str, float]]:
-    """Seconds a compiled step over a static cache, of a model with fewer layers, as compiling takes its time."""
+    """Seconds per compiled step over a static cache, for a model with fewer layers because compiling takes long."""
     model, prompt = build_model(layers), Prompt()
     schedule = v2drop.Schedule([(1, 0.5), (4, 0.3), (6, 0.0)])
     stock, ours = "compiled stock decode", "compiled decode"
@@ -157,6 +157,6 @@ def compiled(rounds: Iterable[int], layers: int = 8) -> list[dict[str, float]]:
     for number in (-2, -1, *rounds):  # the first ones compile
         for cache in caches.values():
             for layer in cache.layers:
-                layer.cumulative_length.fill_(32)  # what is written where makes no difference to the time
+                layer.cumulative_length.fill_(32)  # positions and values of writes do not affect the time
         found.append(in_turns({stock: stock_step, ours: our_step}, number))
     return found[2:]

@@ -1,4 +1,4 @@
-"""Resident memory over many generations, in a process of its own."""
+"""Resident memory over many generations, in a separate process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measure() -> dict[str, int]:
 
 
 def main(generations: Annotated[int, typer.Argument()] = MANY) -> None:
-    """Generate so often, and print the resident memory after 10 generations and at the end."""
+    """Generate repeatedly, and print the resident memory after 10 generations and at the end."""
     torch.set_num_threads(1)
     model, few = build_model(layers=4), 0
     schedule = v2drop.Schedule([(1, 0.5), (2, 0.3), (3, 0.0)])

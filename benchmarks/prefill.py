@@ -1,4 +1,4 @@
-"""Prefills: dense, attached with nothing dropped, with V2Drop, and the ideal; at batch 1 and in a ragged batch of 8."""
+"""Prefills: dense, attached without dropping, with V2Drop, and the ideal; at batch 1 and in a ragged batch of 8."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RAGGED = ((35, 10, 80, 35, 5, 60, 20, 35), (576, 576, 288, 576, 576, 144, 432, 5
 
 
 def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
-    """Seconds of each way at batch 1, and of the scoring in V2Drop's, round by round."""
+    """Seconds of each kind of prefill at batch 1, and of V2Drop's scoring, per round."""
     prompt, method = Prompt(), TimedScoring(make_method("v2drop"))
     ideal = Ideal(model, prompt, SCHEDULE)
     ways = {
@@ -36,7 +36,7 @@ def single(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
 
 
 def ragged(model: Any, rounds: Iterable[int]) -> list[dict[str, float]]:
-    """Seconds of V2Drop and the ideal on 8 samples of different lengths, round by round."""
+    """Seconds of V2Drop and the ideal on 8 samples of different lengths, per round."""
     prompt = Prompt(*RAGGED)
     ideal = Ideal(model, prompt, SCHEDULE)
     ways = {
@@ -54,7 +54,7 @@ def attached(model: Any, prompt: Prompt, schedule: v2drop.Schedule, method: str 
 
 
 def kv_bytes(model: Any) -> dict[str, int]:
-    """KV-cache bytes after the prefill: measured, and what the schedule predicts."""
+    """KV-cache bytes after the prefill: measured, predicted by the schedule, and dense."""
     prompt = Prompt()
     with v2drop.attach(model, SCHEDULE) as run:
         cache = cache_in(prompt.attached(model, run))

@@ -1,4 +1,4 @@
-"""The model that is measured, and its prompts."""
+"""The benchmarked model and its prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERYTHING = v2drop.Schedule([(stage.layer, 1.0) for stage in SCHEDULE.stages])
 
 
 def build_model(layers: int = 32) -> LlavaForConditionalGeneration:
-    """A LLaVA of hidden size 512 with random weights; the vision tower takes no part."""
+    """A LLaVA of hidden size 512 with random weights; the vision tower is not used."""
     torch.manual_seed(0)
     text = LlamaConfig(
         vocab_size=1000, hidden_size=HIDDEN, intermediate_size=1376, num_hidden_layers=layers, num_attention_heads=8
@@ -29,11 +29,11 @@ def build_model(layers: int = 32) -> LlavaForConditionalGeneration:
 
 
 class Prompt:
-    """Embeddings of a batch that is padded on the left, its vision tokens marked.
+    """Embeddings of a left-padded batch with marked vision tokens.
 
     Args:
-        texts: tokens of text in front of each sample's picture.
-        pictures: vision tokens of each sample.
+        texts: number of text tokens before each sample's picture.
+        pictures: number of vision tokens of each sample.
     """
 
     def __init__(self, texts: tuple[int, ...] = (PREFIX,), pictures: tuple[int, ...] = (VISION,)) -> None:

@@ -9,13 +9,14 @@ from v2drop import Adapter, MediaItem, View, VisionLayout
 
 
 class LlavaAdapter(Adapter):
-    """Maps `LlavaForConditionalGeneration` and `LlavaModel` onto the core."""
+    """Adapter for `LlavaForConditionalGeneration` and `LlavaModel`."""
 
     model_types = ("llava",)
     extra = "v2drop[llava]"
+    lmms_model = "v2drop_llava_hf"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
-        """See `Adapter.layout`. Sizes are those of the pictures after the processor has resized and cropped them."""
+        """See `Adapter.layout`. Sizes are those of the pictures as resized and cropped by the processor."""
         mask = self.placeholder_mask(model, inputs, "image_token_id")
         config, vision = model.config, model.config.vision_config
         class_token = config.vision_feature_select_strategy == "full" and vision.model_type == "clip_vision_model"

@@ -1,4 +1,4 @@
-"""LLaVA-NeXT: a picture is one view of the whole, then tiles of it as one grid, with a newline token after each row."""
+"""LLaVA-NeXT: a picture is a view of the whole, then one grid made of tiles, with a newline token after each row."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from v2drop.layout.anyres import tiled_view, whole_view
 
 
 class LlavaNextAdapter(Adapter):
-    """Maps `LlavaNextForConditionalGeneration` and `LlavaNextModel` onto the core."""
+    """Adapter for `LlavaNextForConditionalGeneration` and `LlavaNextModel`."""
 
     model_types = ("llava_next",)
     extra = "v2drop[llava-next]"
+    lmms_model = "v2drop_llava_next"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
         """See `Adapter.layout`. Boxes are in pixels of the original pictures, whose sizes come as `image_sizes`."""

@@ -1,5 +1,5 @@
-"""LLaVA-OneVision: one picture is a view of the whole and tiles, as in LLaVA-NeXT; of several, and of a video's frames,
-each is one square view; newline tokens stand behind. Rotary positions are those of plain text."""
+"""LLaVA-OneVision: a single picture is a view of the whole and tiles, as in LLaVA-NeXT; each of several pictures, and
+each frame of a video, is one square view. Newline tokens come last. Rotary positions are those of plain text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from v2drop.layout.frame_times import frame_times
 
 
 class LlavaOnevisionAdapter(Adapter):
-    """Maps `LlavaOnevisionForConditionalGeneration` and `LlavaOnevisionModel` onto the core."""
+    """Adapter for `LlavaOnevisionForConditionalGeneration` and `LlavaOnevisionModel`."""
 
     model_types = ("llava_onevision",)
     placeholders = ("image_token_id", "video_token_id")
@@ -25,9 +25,9 @@ class LlavaOnevisionAdapter(Adapter):
     extra = "v2drop[llava-onevision]"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
-        """See `Adapter.layout`. Boxes are in pixels of the original pictures, and of the resized frames.
+        """See `Adapter.layout`. Boxes are in pixels of the original pictures, or of the resized frames.
 
-        Times are known where the processor was asked for `return_metadata=True`.
+        Times are known if the processor was called with `return_metadata=True`.
         """
         sizes, videos = inputs.get("image_sizes"), inputs.get("pixel_values_videos")
         pictures, films = [], []
@@ -44,13 +44,13 @@ class LlavaOnevisionAdapter(Adapter):
 
 
 def _are_alone(pictures: int, counts: Sequence[int] | None) -> list[bool]:
-    """For each picture whether it is the only one of its sample: `counts` tells how many each sample with pictures has."""
+    """Whether each picture is the only one of its sample; `counts` is how many each sample with pictures has."""
     if counts is None:
         return [True] * pictures
     alone = [int(count) == 1 for count in counts for _ in range(int(count))]
     if len(alone) != pictures:
         raise VisionMaskError(
-            f"batch_num_images {[int(count) for count in counts]} tells of {len(alone)} pictures, image_sizes of {pictures}: "
+            f"batch_num_images {[int(count) for count in counts]} counts {len(alone)} pictures but image_sizes holds {pictures}: "
             "pass the inputs as the processor made them; see v2drop docs limits"
         )
     return alone

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from v2drop import Adapter, VisionLayout
 from v2drop.layout.frame_times import frame_times
 from v2drop.layout.patch_grid import patch_grid
-from v2drop_media.qwen_sizes import read_scaled
-
-if TYPE_CHECKING:
-    from PIL import Image
+from v2drop_qwen2_vl.media import QwenMedia
 
 
-class Qwen2_5_VLAdapter(Adapter):
-    """Maps `Qwen2_5_VLForConditionalGeneration` and `Qwen2_5_VLModel` onto the core."""
+class Qwen2_5_VLAdapter(QwenMedia, Adapter):
+    """Adapter for `Qwen2_5_VLForConditionalGeneration` and `Qwen2_5_VLModel`."""
 
     model_types = ("qwen2_5_vl",)
     placeholders = ("image_token_id", "video_token_id")
     media_inputs = ("pixel_values", "pixel_values_videos", "mm_encoder_outputs")
-    requires = ("torchvision", "qwen_vl_utils", "av")
     extra = "v2drop[qwen2-5-vl]"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
-        """See `Adapter.layout`. Sizes are those after the processor has resized.
+        """See `Adapter.layout`. Sizes are those after resizing by the processor.
 
-        Times come from `video_metadata`, and without it from the `second_per_grid_ts` that the processor returns.
+        Times come from `video_metadata` or, without it, from the `second_per_grid_ts` that the processor returns.
         """
         vision = model.config.vision_config
         images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
@@ -40,10 +35,6 @@ class Qwen2_5_VLAdapter(Adapter):
             (self.placeholder_mask(model, inputs, "image_token_id"), pictures),
             (self.placeholder_mask(model, inputs, "video_token_id"), films),
         )
-
-    def read_image(self, path: str | Path, processor: Any) -> Image.Image:
-        """See `v2drop_media.images.ReadsImages`: by qwen-vl-utils, at the size that the checkpoint wants."""
-        return read_scaled(path, processor.image_processor)
 
 
 def _step_times(inputs: Mapping[str, Any], video: int, steps: int, together: int) -> list[float]:

@@ -1,5 +1,5 @@
 """v2drop for Qwen2-VL, pictures and videos: stock `Qwen2VLForConditionalGeneration` of transformers 5, and the
-`Qwen2VLModel` inside it. `load_image` and `load_video` read media as these models want them."""
+`Qwen2VLModel` inside it. `load_image` and `load_video` read media as these models expect them."""
 
 from .adapter import Qwen2VLAdapter
 from .image import load_image

@@ -1,37 +1,34 @@
 """Qwen2-VL: pictures and videos of any size, and rotary positions over time, height and width (M-RoPE).
 
 The decoder layers get M-RoPE as (cos, sin) of [B, S, D] (transformers 5.0: [3, B, S, D]); `Adapter.gather_rotary` takes
-both. A token's original position, text's and vision's alike, is in them and stays.
+both. They encode each token's original position, text and vision alike, so it is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from v2drop import Adapter, VisionLayout
 from v2drop.layout.frame_times import frame_times
 from v2drop.layout.patch_grid import patch_grid
-from v2drop_media.qwen_sizes import read_scaled
 
-if TYPE_CHECKING:
-    from PIL import Image
+from .media import QwenMedia
 
 
-class Qwen2VLAdapter(Adapter):
-    """Maps `Qwen2VLForConditionalGeneration` and `Qwen2VLModel` onto the core."""
+class Qwen2VLAdapter(QwenMedia, Adapter):
+    """Adapter for `Qwen2VLForConditionalGeneration` and `Qwen2VLModel`."""
 
     model_types = ("qwen2_vl",)
     placeholders = ("image_token_id", "video_token_id")
     media_inputs = ("pixel_values", "pixel_values_videos", "mm_encoder_outputs")
-    requires = ("torchvision", "qwen_vl_utils", "av")
     extra = "v2drop[qwen2-vl]"
+    lmms_model = "v2drop_qwen2_vl"
 
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
-        """See `Adapter.layout`. Sizes are those after the processor has resized, frames come in pairs.
+        """See `Adapter.layout`. Sizes are those after resizing by the processor; frames come in pairs.
 
-        Times are known where the processor was asked for `return_metadata=True`.
+        Times are known if the processor was called with `return_metadata=True`.
         """
         vision = model.config.vision_config
         images, videos = inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
@@ -45,7 +42,3 @@ class Qwen2VLAdapter(Adapter):
             (self.placeholder_mask(model, inputs, "image_token_id"), pictures),
             (self.placeholder_mask(model, inputs, "video_token_id"), films),
         )
-
-    def read_image(self, path: str | Path, processor: Any) -> Image.Image:
-        """See `v2drop_media.images.ReadsImages`: by qwen-vl-utils, at the size that the checkpoint wants."""
-        return read_scaled(path, processor.image_processor)

@@ -1,4 +1,4 @@
-"""Reading pictures as Qwen2-VL takes them: as people see them, at the size that a checkpoint wants."""
+"""Reads pictures for Qwen2-VL: as a person sees them, at the size that a checkpoint expects."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def load_image(path: str | Path, image_processor: Any) -> Image.Image:
-    """A picture as a person sees it (`v2drop_media.images.open_image`), in RGB and at the size that a checkpoint wants.
+    """A picture as a person sees it (`v2drop_media.images.open_image`), in RGB, at the size that a checkpoint expects.
 
     Args:
         path: the file.
-        image_processor: the checkpoint's own, `processor.image_processor`: its patches and its limits of pixels hold, not
-            qwen-vl-utils' defaults. The processor then finds nothing left to resize.
+        image_processor: the checkpoint's `processor.image_processor`. Its patch size and pixel limits apply, not the
+            defaults of qwen-vl-utils, so the processor has nothing left to resize.
 
     Raises:
         MediaError: the file cannot be read or used.

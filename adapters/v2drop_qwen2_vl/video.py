@@ -1,4 +1,4 @@
-"""Reading videos as Qwen2-VL takes them: at the size that a checkpoint wants, by qwen-vl-utils, an even number of frames."""
+"""Reads videos for Qwen2-VL: an even number of frames, scaled by qwen-vl-utils to a checkpoint's size."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 def load_video(path: str | Path, video_processor: Any, fps: float = 2.0) -> tuple[Tensor, SampledVideo]:
-    """A video's frames at the size that a checkpoint wants, and what is known of them.
+    """Read a video's frames at the size that a checkpoint expects, and their metadata.
 
-    The frames are those shown at instants at equal distances, by the file's own times; one that stays long is repeated.
+    The frames are those shown at equally spaced instants, by the file's own times; a frame that stays long is repeated.
 
     Args:
         path: the file.
-        video_processor: the checkpoint's own, `processor.video_processor`: its patches, pixels and numbers of frames hold,
-            not qwen-vl-utils' defaults.
-        fps: how many frames of each second to read, within the processor's fewest and most, and no more than were filmed;
-            an even number is read.
+        video_processor: the checkpoint's `processor.video_processor`. Its patch size, pixel limits and frame limits
+            apply, not the defaults of qwen-vl-utils.
+        fps: frames per second to read, within the processor's minimum and maximum of frames, and no more than were
+            filmed; an even number is read.
 
     Returns:
-        Frames, float [frames, 3, height, width] from 0 to 255, and their metadata. Both go to the processor as they are:
+        Frames, float [frames, 3, height, width] from 0 to 255, and their metadata. Pass both to the processor as is:
         `processor(videos=[frames], video_metadata=[metadata], do_sample_frames=False, return_metadata=True, ...)`; its
-        `video_metadata` lets `Qwen2VLAdapter.layout` tell times.
+        `video_metadata` gives `Qwen2VLAdapter.layout` the times.
 
     Raises:
         MediaError: the file cannot be read or used, or `fps` is not a number above 0.
@@ -49,7 +49,7 @@ def load_video(path: str | Path, video_processor: Any, fps: float = 2.0) -> tupl
 
 
 def _sample(video: Video, processor: Any, fps: float) -> Sample:
-    """Which frames to read: as many as qwen-vl-utils' `smart_nframes` reads of a video of one rate."""
+    """Which frames to read: as many as qwen-vl-utils' `smart_nframes` reads at a constant rate."""
     together, filmed = processor.temporal_patch_size, video.timeline.count()
     if filmed < together:
         raise MediaError(
@@ -60,7 +60,7 @@ def _sample(video: Video, processor: Any, fps: float) -> Sample:
 
 
 def _size(video: Video, frames: int, processor: Any) -> list[int]:
-    """Height and width that qwen-vl-utils' `fetch_video` scales so many frames to."""
+    """Height and width that qwen-vl-utils' `fetch_video` scales this many frames to."""
     vision_process, side = qwen_vl_utils(), processor.patch_size * processor.merge_size
     fewest, most = limits(processor).values()
     together = vision_process.MODEL_SEQ_LEN * 0.9 * vision_process.FRAME_FACTOR / frames

@@ -1,4 +1,4 @@
-"""v2drop: stock vision-language models made faster by dropping vision tokens that have stopped changing."""
+"""v2drop speeds up stock vision-language models by dropping vision tokens that have stopped changing."""
 
 from . import torch_without_numpy as torch_without_numpy
 from .adapter import Adapter, ModelDimensions

@@ -1,4 +1,4 @@
-"""`python -m v2drop` is the `v2drop` command, where that is installed."""
+"""`python -m v2drop` runs the `v2drop` command if it is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .installing import pip_install
 
 
 def main() -> None:
-    """Hand over to the command's entry point. Exits with 2 and says what to install where there is none."""
+    """Run the command's entry point. If there is none, say what to install and exit with code 2."""
     for point in entry_points(group="console_scripts", name="v2drop"):
         point.load()()
         return

@@ -1,4 +1,4 @@
-"""What v2drop must know about an architecture. One adapter per architecture; nothing else knows a model's insides."""
+"""The `Adapter` base class. Each architecture has one adapter; no other code knows a model's internals."""
 
 from __future__ import annotations
 
@@ -31,43 +31,46 @@ class ModelDimensions:
 
 
 class Adapter(ABC):
-    """Maps one architecture's vision tokens and rotary embeddings onto the core.
+    """Connects one architecture's vision tokens and rotary embeddings to the core.
 
-    What is not abstract follows transformers' own conventions and is right for most of its models; override what differs.
-    `model` is a stock transformers model, or the inner model in it. `inputs` are the arguments of one call of the inner
-    model by name, however the caller passed them. To add an architecture see v2drop docs adding-an-architecture.
+    The methods that are not abstract follow transformers' conventions and fit most models; override those that differ.
+    `model` is a stock transformers model or its inner model. `inputs` holds the arguments of one call of the inner
+    model by name, however the caller passed them. To add an architecture, see v2drop docs adding-an-architecture.
     """
 
     model_types: ClassVar[tuple[str, ...]]
-    """The `config.model_type`s served, also the entry points' names."""
+    """The supported values of `config.model_type`. The entry points have the same names."""
 
     placeholders: ClassVar[tuple[str, ...]] = ("image_token_id",)
-    """Attributes of the model's config that hold the token ids which stand for pictures and videos."""
+    """Attributes of the model's config that hold the placeholder token ids of pictures and videos."""
 
     media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values", "mm_encoder_outputs")
-    """Arguments of the inner model that carry pictures or videos, or features made of them."""
+    """Arguments of the inner model that carry pictures or videos, or features computed from them."""
 
     requires: ClassVar[tuple[str, ...]] = ()
-    """Modules that reading this architecture's pictures and videos needs, beside transformers."""
+    """Modules needed to read this architecture's pictures and videos, besides transformers."""
 
     extra: ClassVar[str] = "v2drop[cli]"
-    """What brings them, as pip takes it."""
+    """The requirement that installs them, as passed to pip."""
+
+    lmms_model: ClassVar[str | None] = None
+    """The model of lmms-eval that `v2drop eval` runs for this architecture, if there is one."""
 
     @abstractmethod
     def layout(self, model: Any, inputs: Mapping[str, Any]) -> VisionLayout:
         """Where each vision token lies in its picture or video.
 
-        `inputs` may hold what the processor returned beyond the model's own arguments, such as `video_metadata`.
+        `inputs` may also hold processor outputs that the model does not take, such as `video_metadata`.
 
         Raises:
-            VisionMaskError: the vision tokens do not fit the pictures and videos.
+            VisionMaskError: the vision tokens do not match the pictures and videos.
         """
 
     def inner_model(self, model: Any) -> Any:
-        """The model without its head, which takes pictures and token ids and returns `last_hidden_state`."""
+        """The model without its head. It takes pictures and token ids and returns `last_hidden_state`."""
         if not hasattr(model, "base_model"):
             raise UnsupportedModelError(
-                f"{type(model).__name__} has no base_model, as transformers models have: pass the transformers model inside of "
+                f"{type(model).__name__} has no base_model, unlike transformers models: pass the transformers model inside "
                 f"it, or override {type(self).__name__}.inner_model; see v2drop docs adding-an-architecture"
             )
         return model.base_model
@@ -96,22 +99,22 @@ class Adapter(ABC):
         return found
 
     def first_stage(self, model: Any) -> int:
-        """The first decoder layer before which tokens may be dropped; later where a model adds to vision tokens in between.
+        """The first decoder layer before which tokens may be dropped. Override it if early layers change vision tokens.
 
-        Layer 0 has no earlier input to compare with. Qwen3-VL, for one, adds features to the vision tokens behind its
-        first layers, and finds them by their place.
+        Layer 0 has no earlier input to compare with. Qwen3-VL, for example, adds features to the vision tokens after
+        its first layers and finds the tokens by position.
         """
         return 1
 
     def vision_mask(self, model: Any, inputs: Mapping[str, Any]) -> Tensor | None:
-        """bool [B, S], True at vision tokens; None where they cannot be told from what was passed."""
+        """bool [B, S], True at vision tokens; None if the inputs do not show where they are."""
         masks = [self.placeholder_mask(model, inputs, name) for name in self.placeholders]
         return torch.stack(masks).any(0)
 
     def placeholder_mask(self, model: Any, inputs: Mapping[str, Any], name: str) -> Tensor:
-        """bool [B, S], True at one kind of placeholder: the id that the config's attribute `name` holds.
+        """bool [B, S], True at one kind of placeholder: the token id in the config attribute `name`.
 
-        Found among the token ids, or without them, as the stock models do it, by its embedding.
+        Placeholders are found by token id or, if no ids were passed, by embedding, as in the stock models.
         """
         placeholder = getattr(model.config, name, None)
         if placeholder is None:
@@ -131,17 +134,17 @@ class Adapter(ABC):
         return (embeds == embedding).all(-1)
 
     def layer_arguments(self, layer: nn.Module) -> LayerArguments:
-        """What a decoder layer calls its mask, its cache and its positions. Raises UnsupportedModelError if that cannot be told.
+        """The names of a decoder layer's mask, cache and position arguments. Raises UnsupportedModelError if not found.
 
-        In `layer_kwargs` of the methods below they stand under the names of `v2drop.hf.calls.NAMES`, in every release.
+        The `layer_kwargs` of the methods below use the names in `v2drop.hf.calls.NAMES`, in every release.
         """
         return LayerArguments.of(layer)
 
     def gather_rotary(self, layer_kwargs: Mapping[str, Any], index: Tensor) -> dict[str, Any]:
-        """The position arguments of a decoder layer for the columns `index` [B, Q] of the call.
+        """A decoder layer's position arguments at the positions `index` [B, Q] of the call.
 
         As transformers 5 passes them: `position_embeddings`, a pair (cos, sin) of [B or 1, S, D] (M-RoPE up to
-        transformers 5.0: [3, B, S, D]), and `position_ids` [B or 1, S]. Override it where a model differs.
+        transformers 5.0: [3, B, S, D]), and `position_ids` [B or 1, S]. Override it if a model differs.
         """
         rows = KeptTokens(index, None)
         gathered: dict[str, Any] = {}
@@ -155,17 +158,17 @@ class Adapter(ABC):
     def attention_rows(
         self, layer: Any, hidden_states: Tensor, layer_kwargs: Mapping[str, Any], rows: Tensor, before: int = 0
     ) -> Tensor:
-        """Attention weights of some rows of a decoder layer, float32 [B, heads, R, before + Q], for methods that score by it.
+        """Attention weights of some rows of a decoder layer, float32 [B, heads, R, before + Q], for scoring.
 
-        As transformers writes its layers: `input_layernorm`, and `self_attn` with q_proj, k_proj, head_dim and scaling.
-        Override it where a model differs.
+        Expects transformers' usual layer: `input_layernorm`, and `self_attn` with q_proj, k_proj, head_dim and scaling.
+        Override it if a model differs.
 
         Args:
             layer: the decoder layer.
             hidden_states: its input [B, Q, H].
             layer_kwargs: its keyword arguments.
-            rows: int64 [B, R], the rows whose queries are wanted.
-            before: how many earlier keys the layer holds in its cache.
+            rows: int64 [B, R], the query rows.
+            before: how many earlier keys the layer's cache holds.
         """
         queries, keys = queries_and_keys(layer, hidden_states, self.rotary(layer, layer_kwargs), rows)
         if before:
@@ -176,16 +179,16 @@ class Adapter(ABC):
         return attention_weights(queries, keys, visible, layer.self_attn.scaling)
 
     def layer_keys(self, layer: Any, hidden_states: Tensor, layer_kwargs: Mapping[str, Any]) -> Tensor:
-        """A decoder layer's rotated keys [B, key heads, Q, D] of its input [B, Q, H]; see `attention_rows`."""
+        """A decoder layer's rotated keys [B, key heads, Q, D] for its input [B, Q, H]; see `attention_rows`."""
         no_rows = torch.zeros(hidden_states.shape[0], 0, dtype=torch.long, device=hidden_states.device)
         return queries_and_keys(layer, hidden_states, self.rotary(layer, layer_kwargs), no_rows)[1]
 
     def rotary(self, layer: Any, layer_kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """cos and sin, [B or 1, Q, D], of a decoder layer's rows."""
+        """cos and sin, [B or 1, Q, D], of a decoder layer's input."""
         cos, sin = layer_kwargs["position_embeddings"]
         if cos.ndim == 3:
             return cos, sin
-        sections = layer.self_attn.config.rope_parameters["mrope_section"]  # transformers 5.0: M-RoPE's axes apart
+        sections = layer.self_attn.config.rope_parameters["mrope_section"]  # transformers 5.0: separate M-RoPE axes
         return compose_axes(cos, sections), compose_axes(sin, sections)
 
     def dimensions(self, model: Any) -> ModelDimensions:
@@ -201,5 +204,5 @@ class Adapter(ABC):
         )
 
     def attention(self, model: Any) -> str:
-        """transformers' name of the language model's attention implementation, such as "sdpa"."""
+        """transformers' name for the language model's attention implementation, such as "sdpa"."""
         return str(self.inner_model(model).config.get_text_config()._attn_implementation)

@@ -1,4 +1,4 @@
-"""`v2drop.attach`: what it is given, checked before the model is touched."""
+"""`v2drop.attach`, which checks its arguments before it touches the model."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def attach(
     """Make a stock vision-language model drop vision tokens, until detached.
 
     Args:
-        model: a transformers model that an adapter serves, also inside PEFT or torch.compile.
-        schedule: when to drop and how many stay.
-        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers, cut at the method's
-            relative depths (`Schedule.for_budget`).
-        method: how tokens are scored: a name of `v2drop.methods()`, or a `Method` made with options.
-        metric: of "v2drop", the distance between two layers' inputs: "l2" (the default), "l1" or "cosine".
-        adapter: what knows the model's insides; by default the installed one for its model type.
-        on_report: called with the DropReport of each forward pass that held vision tokens, in the thread that made the call, when
-            the language model has processed it. What it raises ends the call.
+        model: a transformers model with an adapter, also if wrapped by PEFT or torch.compile.
+        schedule: when to drop tokens and how many to keep.
+        retained: instead of a schedule, the share of vision tokens to keep, averaged over layers. Tokens are dropped at
+            the method's relative depths (`Schedule.for_budget`).
+        method: how tokens are scored: a name from `v2drop.methods()`, or a `Method` instance.
+        metric: the distance between two layers' inputs, for "v2drop" only: "l2" (the default), "l1" or "cosine".
+        adapter: the adapter to use; by default the installed one for the model type.
+        on_report: called with the DropReport of each forward pass that held vision tokens, in the calling thread, after
+            the language model has run. An exception that it raises ends the call.
 
     Returns:
-        The attachment, live at once; use it as a context manager or call `detach()`.
+        The attachment, active at once; use it as a context manager or call `detach()`.
 
     Raises:
-        UnsupportedModelError: no adapter serves the model, or what it is called with cannot be understood.
-        ScheduleError: both or neither of schedule and retained, or a schedule that does not fit the model's depth.
-        MethodError, MetricError: an unknown method or metric, or a metric for another method than V2Drop.
-        AlreadyAttachedError: v2drop is attached to this model already.
+        UnsupportedModelError: no adapter supports the model, or its call signatures cannot be understood.
+        ScheduleError: both or neither of `schedule` and `retained`, or a schedule that does not fit the model's depth.
+        MethodError, MetricError: an unknown method or metric, or a metric for a method other than V2Drop.
+        AlreadyAttachedError: v2drop is already attached to this model.
 
-    On a release of transformers newer than those tested, an UntestedReleaseWarning says so; see `v2drop.releases`.
+    On a transformers release newer than those tested, it warns with UntestedReleaseWarning; see `v2drop.releases`.
     """
     if adapter is None:
         adapter = get_adapter(model)

@@ -1,4 +1,4 @@
-"""V2Drop over plain tensors: no model, no hooks, usable in anybody's layer loop."""
+"""V2Drop on plain tensors, without a model or hooks, for use in your own layer loop."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .schedule import Schedule, Stage
 
 
 class ProgressiveDropper:
-    """One forward pass through the layers: scores vision tokens at each stage and drops the ones that changed least.
+    """Scores vision tokens at each stage of one forward pass and drops those that changed least.
 
-    Make one for each forward pass:
+    Create one for each forward pass:
 
         dropper = ProgressiveDropper(schedule, vision_mask)
         for layer, block in enumerate(blocks):
@@ -24,30 +24,30 @@ class ProgressiveDropper:
             hidden = block(hidden, dropper.gather(cos), dropper.gather(sin), ...)
         hidden = dropper.restore(hidden)
 
-    What runs over positions must go through `gather` after each `before_layer`. In a batch, samples with fewer tokens
-    left are filled up: where `rows.is_token` is False, no other row may attend to that row.
+    Pass every tensor that runs over positions through `gather` after each `before_layer`. In a batch, samples with
+    fewer tokens are padded: no other token may attend to a slot where `rows.is_token` is False.
 
     Args:
         schedule: the stages.
-        vision_mask: bool [B, S], True where a column holds an image or video feature.
+        vision_mask: bool [B, S], True at image or video features.
         attention_mask: [B, S], zero (or False) at padding; None if there is none. Padding is never a candidate and
-            leaves with the first tokens that are dropped.
+            is removed together with the first dropped tokens.
         metric: see `token_variation`.
-        method: how tokens are scored, if not by V2Drop; `metric` is V2Drop's.
+        method: how tokens are scored; `metric` is for V2Drop only.
 
-    A sample's last real token is never a candidate, because the next token is predicted from it. Making one reads the
-    device once, for the counts; nothing afterwards does.
+    A sample's last real token is never a candidate, because the next token is predicted from it. The constructor
+    reads counts from the device once; nothing afterwards reads from it.
 
     Attributes:
-        rows: the columns that are left, or None while that is all of them.
-        kept: by layer of the stages passed, the rows right after it (None: all columns).
-        alive: by layer of the stages passed, vision tokens left in each sample.
+        rows: the tokens that are left, or None if all are.
+        kept: for each stage passed, by its layer: the tokens left right after it (None: all).
+        alive: for each stage passed, by its layer: vision tokens left in each sample.
         vision_counts: vision tokens of each sample.
-        nonfinite: for each stage that dropped something, how many candidates' scores were NaN or infinite: int64 [].
-        vision_end: the column after the last vision token of all samples.
+        nonfinite: for each stage that dropped something, how many candidates had NaN or infinite scores: int64 [].
+        vision_end: the position after the last vision token of any sample.
 
     Raises:
-        VisionMaskError: a mask that is not bool [B, S], or two masks that differ in shape.
+        VisionMaskError: the vision mask is not bool [B, S], or the two masks differ in shape.
         MetricError: unknown metric.
     """
 
@@ -86,7 +86,7 @@ class ProgressiveDropper:
 
     @property
     def stage_layers(self) -> tuple[int, ...]:
-        """Layers before which something may be dropped."""
+        """Layers before which tokens may be dropped."""
         return tuple(self._stages)
 
     @property
@@ -102,13 +102,13 @@ class ProgressiveDropper:
     def before_layer(
         self, layer: int, hidden_states: Tensor, probe: Callable[[Tensor], LayerProbe] | None = None
     ) -> Tensor:
-        """Call before each decoder layer, in order, with its input [B, Q, H]; returns what is left of it.
+        """Call before each decoder layer, in order, with its input [B, Q, H]; returns the tokens that are left.
 
-        The input of the layer before a stage is held until that stage, and no longer. `probe` is for methods that look at
-        a layer's attention: it makes what this layer tells of itself, from the input that is returned.
+        The input of the layer before a stage is held until that stage, and no longer. `probe` is for methods that use
+        attention: it makes this layer's `LayerProbe` from the returned input.
 
         Raises:
-            UsageError: the layer before a stage was left out, or the input does not hold the rows that are left.
+            UsageError: the layer before a stage was skipped, or the input does not hold the tokens that are left.
         """
         left = self.length if self.rows is None else self.rows.positions.shape[1]
         if hidden_states.shape[:2] != (self.vision_mask.shape[0], left):
@@ -138,10 +138,10 @@ class ProgressiveDropper:
                 f"before_layer({stage.layer}) came without before_layer({stage.layer - 1}): call it before every layer, "
                 "in order, because a stage compares two layers' inputs"
             )
-        device = hidden_states.device  # layers may lie on several
+        device = hidden_states.device  # layers may be on several devices
         self._candidates, self._real = self._candidates.to(device), self._real.to(device)
         context = self._context(stage, staying, hidden_states, *previous)
-        with torch.no_grad():  # which tokens stay is no differentiable choice
+        with torch.no_grad():  # choosing tokens is not differentiable
             scores = self.method.score(context).float()
             self.nonfinite.append((~scores.isfinite() & self._candidates).sum())
         chosen, hidden_states = self.method.choose(context, scores)
@@ -179,7 +179,7 @@ class ProgressiveDropper:
         )
 
     def replay(self, layer: int, hidden_states: Tensor) -> Tensor:
-        """What `before_layer` returned, from the same input: for layers that are recomputed in a backward pass."""
+        """Repeat `before_layer` on the same input, for layers that are recomputed in a backward pass."""
         selected = self._selected.get(layer)
         return hidden_states if selected is None else selected.gather(hidden_states)
 
@@ -189,11 +189,11 @@ class ProgressiveDropper:
         return mask if selected.is_token is None else mask & selected.is_token
 
     def gather(self, tensor: Tensor, dim: int = 1) -> Tensor:
-        """The rows that are left of a tensor over original columns, such as rotary embeddings; see `KeptTokens.gather`."""
+        """Take the tokens that are left from a tensor over original positions; see `KeptTokens.gather`."""
         return tensor if self.rows is None else self.rows.gather(tensor, dim)
 
     def restore(self, hidden_states: Tensor) -> Tensor:
-        """The last layer's output [B, Q, H] at its original columns [B, S, H], with zeros at dropped ones."""
+        """Put the last layer's output [B, Q, H] at its original positions [B, S, H], with zeros for dropped tokens."""
         return hidden_states if self.rows is None else self.rows.scatter(hidden_states, self.length)
 
 

@@ -1,4 +1,4 @@
-"""Everything that v2drop raises on purpose. Each message quotes the offending value and says what would be right."""
+"""All exceptions that v2drop raises on purpose. Each message quotes the offending value and says what is valid."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class V2DropError(Exception):
 
 
 class UnsupportedModelError(V2DropError, TypeError):
-    """No adapter serves this model, or it is not a model at all."""
+    """No adapter supports this model, its calls cannot be understood, or it is not a model."""
 
 
 class ScheduleError(V2DropError, ValueError):
-    """A schedule, stage, budget or preset that cannot be, or that does not fit the model."""
+    """A schedule, stage, budget or preset that is invalid or does not fit the model."""
 
 
 class MetricError(V2DropError, ValueError):
@@ -20,11 +20,11 @@ class MetricError(V2DropError, ValueError):
 
 
 class MethodError(V2DropError, ValueError):
-    """An unknown method, or an option of one that cannot be."""
+    """An unknown method, or an invalid option of a method."""
 
 
 class AlreadyAttachedError(V2DropError, RuntimeError):
-    """v2drop is attached to this model already."""
+    """v2drop is already attached to this model."""
 
 
 class VisionMaskError(V2DropError, ValueError):
@@ -32,11 +32,11 @@ class VisionMaskError(V2DropError, ValueError):
 
 
 class UsageError(V2DropError, ValueError):
-    """A call of the plain-tensor functions that has no answer: shapes that differ, or a layer left out."""
+    """A call that v2drop cannot serve, such as one with shapes that differ or a skipped layer."""
 
 
 class CacheError(V2DropError, RuntimeError):
-    """A cache whose contents do not fit what v2drop remembers about it."""
+    """A cache that is too small, discards keys, or does not match what v2drop remembers about it."""
 
 
 class MediaError(V2DropError, ValueError):
@@ -48,4 +48,4 @@ class UntestedReleaseWarning(UserWarning):
 
 
 class MediaWarning(UserWarning):
-    """Of a picture file only a part is shown, such as the first frame of an animation."""
+    """Only part of a picture file is shown, such as the first frame of an animation."""

@@ -1,4 +1,4 @@
-"""How to install an extra: from where the distribution came, for it need not have come from an index."""
+"""How to install an extra from the same source as the installed distribution, which need not be an index."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlparse
 
 
 def pip_install(requirement: str) -> str:
-    """The command that adds an extra to what is installed: to a checkout, a wheel file, a repository, or from an index.
+    """The command that adds an extra to the installed distribution: a checkout, wheel, repository or index release.
 
     Args:
-        requirement: such as "v2drop[page]".
+        requirement: the distribution and its extra, such as "v2drop[page]".
     """
     name, bracket, extras = requirement.partition("[")
     extras = bracket + extras
@@ -32,9 +32,9 @@ def pip_install(requirement: str) -> str:
 
 
 def _direct_url(name: str) -> dict[str, Any]:
-    """What pip noted (PEP 610) of an install that came from no index; else nothing.
+    """pip's record (PEP 610) of an install that did not come from an index; otherwise empty.
 
-    In a checkout's folder Python finds what a build left there too, of which pip noted nothing.
+    In a checkout, Python also finds the metadata that a build left there, which has no such record.
     """
     for found in distributions(name=name):
         text = found.read_text("direct_url.json")

@@ -1,4 +1,4 @@
-"""Which of a sequence's original positions a shortened batch still holds."""
+"""The original positions that a shortened batch still holds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class KeptTokens:
-    """The tokens that are left of a batch, as a rectangle: samples with fewer of them are filled up.
+    """The tokens that are left in a batch, as a rectangle: samples with fewer tokens are padded.
 
     Attributes:
         positions: int64 [B, Q], the original position of each token, ascending over a sample's real tokens.
-        is_token: bool [B, Q], False at padding slots, or None where no sample has any. A padding slot repeats a position
+        is_token: bool [B, Q], False at padding slots, or None if there are none. A padding slot repeats a position
             that this sample no longer needs, so its values are finite; nothing but itself may attend to it.
     """
 
@@ -27,7 +27,7 @@ class KeptTokens:
 
     @classmethod
     def select(cls, keep: Tensor, counts: Sequence[int]) -> KeptTokens:
-        """The tokens marked in `keep`, bool [B, N], in their order; `counts[b]` of them are marked in sample b."""
+        """The tokens marked in `keep`, bool [B, N], in order; `counts[b]` of them are marked in sample b."""
         length = max(1, *counts)
         positions = torch.sort(~keep, dim=1, stable=True).indices[:, :length]
         ragged = min(counts) < length
@@ -35,11 +35,11 @@ class KeptTokens:
 
     @classmethod
     def every(cls, start: int, stop: int, like: Tensor) -> KeptTokens:
-        """All positions from `start` to `stop`, for the samples of `like`, positions [B, Q], and on its device."""
+        """All positions from `start` to `stop`, with the batch size and device of `like`, positions [B, Q]."""
         return cls(torch.arange(start, stop, device=like.device).expand(like.shape[0], -1), None)
 
     def of_samples(self, samples: Tensor) -> KeptTokens:
-        """The tokens of some samples, int64 [B], in this order."""
+        """The tokens of the samples with these numbers, int64 [B], in this order."""
         is_token = self.is_token
         return KeptTokens(
             self.positions[samples.to(self.positions.device)],
@@ -47,16 +47,16 @@ class KeptTokens:
         )
 
     def within(self, outer: KeptTokens | None) -> KeptTokens:
-        """These tokens, whose positions count the tokens of `outer`, with the original positions instead."""
+        """These tokens with original positions; before, their positions index the tokens of `outer`."""
         if outer is None:
             return self
         return KeptTokens(outer.positions.to(self.positions.device).gather(1, self.positions), self.is_token)
 
     def gather(self, tensor: Tensor, dim: int = 1) -> Tensor:
-        """Take these tokens from `tensor`, whose `dim` runs over original positions and whose first dimension over samples.
+        """Take these tokens from `tensor`. Its `dim` runs over original positions, the dimension before over samples.
 
-        A first dimension of 1 (rotary embeddings shared by the batch) is expanded to the batch; with `dim` > 1 the
-        batch is the dimension before `dim` (Qwen2-VL's [3, B, S, D]).
+        A batch dimension of 1 (rotary embeddings shared by the batch) is expanded. `dim` is 2 for Qwen2-VL's
+        [3, B, S, D].
         """
         if tensor.device != self.positions.device:
             return KeptTokens(self.positions.to(tensor.device), None).gather(tensor, dim)
@@ -70,7 +70,7 @@ class KeptTokens:
         return tensor.expand(shape)[where]
 
     def scatter(self, hidden_states: Tensor, length: int) -> Tensor:
-        """Put tokens [B, Q, H] back to their original positions of [B, length, H], with zeros everywhere else."""
+        """Put tokens [B, Q, H] back at their original positions in [B, length, H], with zeros elsewhere."""
         if self.is_token is not None:
             hidden_states = hidden_states.masked_fill(~self.is_token.to(hidden_states.device)[..., None], 0)
         positions = self.positions.to(hidden_states.device)
@@ -82,6 +82,6 @@ class KeptTokens:
 
 
 def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:
-    """The entry of the last layer up to `layer`; None if there is none."""
+    """The entry of the last layer up to and including `layer`; None if there is none."""
     layers = [key for key in by_layer if key <= layer]
     return by_layer[max(layers)] if layers else None

@@ -1,4 +1,4 @@
-"""Which adapters are installed: the entry-point group ``v2drop.adapters``, whose names are transformers' model types."""
+"""The installed adapters: entry points in the group ``v2drop.adapters``, named after transformers' model types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def registered_adapters() -> dict[str, EntryPoint]:
 
 
 def get_adapter(model: Any) -> Adapter:
-    """The adapter that serves a model.
+    """The adapter for a model.
 
     Raises:
         UnsupportedModelError: not a model, or no adapter is registered for its `config.model_type`.
@@ -48,7 +48,7 @@ def get_adapter(model: Any) -> Adapter:
 
 
 def unwrap(model: Any) -> Any:
-    """The transformers model inside the wrappers that carry its forward calls: torch.compile, PEFT, and data parallel."""
+    """The transformers model inside its wrappers: torch.compile, PEFT and data parallel."""
     while True:
         if hasattr(model, "_orig_mod"):
             model = model._orig_mod

@@ -1,4 +1,4 @@
-"""Which releases of transformers v2drop was tested on, and what `attach` does on one that is newer."""
+"""The transformers releases that v2drop was tested on, and what `attach` does on a newer one."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .errors import UnsupportedModelError, UntestedReleaseWarning
 from .self_check import self_check
 
 TESTED: tuple[str, ...] = ("5.0.0", "5.4.0", "5.24.0")
-"""Releases on which all tests of adapters and core were right, ascending. CI tests the first and the last each time."""
+"""Releases on which all adapter and core tests passed, ascending. CI always tests the first and the last."""
 
-ALLOW = "V2DROP_ALLOW_UNTESTED"  # set to 1, a failed self-check warns and no longer refuses
+ALLOW = "V2DROP_ALLOW_UNTESTED"  # if set to 1, a failed self-check only warns
 
 _checked: set[tuple[str, type]] = set()
 
 
 def check_release(model: Any, adapter: Adapter) -> None:
-    """Look whether this release of transformers is one that v2drop was tested on.
+    """Check whether v2drop was tested on the installed release of transformers.
 
-    On a newer one, the first model of each layer class is checked: a tiny copy of its language model, dropping beside masking.
-    One warning says which releases are tested.
+    On a newer one, the first model of each layer class gets a self-check: in a tiny copy of its language model,
+    dropping must equal masking. One warning says which releases were tested.
 
     Raises:
-        UnsupportedModelError: a release older than the oldest, or a self-check that failed.
+        UnsupportedModelError: the release is older than the oldest tested one, or a self-check failed.
     """
     release = str(getattr(sys.modules.get("transformers"), "__version__", TESTED[-1]))
     span = f"v2drop was tested on transformers {TESTED[0]} to {TESTED[-1]}"
@@ -44,7 +44,7 @@ def check_release(model: Any, adapter: Adapter) -> None:
         refusal = (
             f"transformers {release} is installed: {span}, and a self-check of {kind.__name__} failed "
             f"({type(failure).__name__}: {failure}). Install transformers<={TESTED[-1]} or a newer v2drop; {ALLOW}=1 attaches "
-            "all the same; see v2drop docs models"
+            "anyway; see v2drop docs models"
         )
         if os.environ.get(ALLOW) != "1":
             raise UnsupportedModelError(refusal) from failure

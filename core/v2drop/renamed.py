@@ -1,6 +1,6 @@
-"""Names that moved: the old ones work for one release, with a DeprecationWarning. Then this file goes.
+"""Old names of modules and classes that moved. They work for one release, with a DeprecationWarning.
 
-A module is found by its old name through `sys.meta_path`, a class by the `__getattr__` of the package that held it.
+Modules are found through `sys.meta_path`, classes through their old package's `__getattr__`. Then this file goes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MODULES = {
 
 
 class _Moved(MetaPathFinder, Loader):
-    """Finds modules by their old names, which nothing else finds."""
+    """Finds modules by their old names."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
         self._modules = modules
@@ -53,16 +53,16 @@ class _Moved(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        module.__spec__ = self._specs.pop(module.__spec__.name)  # which the import has just replaced
+        module.__spec__ = self._specs.pop(module.__spec__.name)  # the import has just replaced it
 
 
 def moved_modules(modules: Mapping[str, str]) -> None:
-    """Have modules found by their old names too, from now on."""
+    """Make modules importable by their old names too."""
     sys.meta_path.append(_Moved(modules))
 
 
 def moved_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package some of whose classes have other names now, by the old name."""
+    """The `__getattr__` of a package that finds renamed classes by their old names."""
 
     def get(name: str) -> Any:
         if name not in names:
@@ -74,7 +74,7 @@ def moved_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def stand_in(name: str, new: str) -> None:
-    """Make the module of this name, a file of its own, the one that is called `new` now; or run that one, with python -m."""
+    """Replace the module `name`, which still has its own file, with `new`; with python -m, run `new` instead."""
     old = sys.modules[name].__spec__
     warn(name if old is None else old.name, new, stacklevel=3)
     if name == "__main__":
@@ -84,7 +84,7 @@ def stand_in(name: str, new: str) -> None:
 
 
 def warn(old: str, new: str, stacklevel: int) -> None:
-    """Say what an old name is called now."""
+    """Warn that an old name was replaced by a new one."""
     warnings.warn(
         f"{old} is {new} now; the old name goes with the next release", DeprecationWarning, stacklevel=stacklevel
     )

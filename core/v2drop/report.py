@@ -17,17 +17,17 @@ from .kept_tokens import KeptTokens, latest
 
 @dataclass(frozen=True)
 class PassTrace:
-    """What a forward call leaves behind for its report. Small: masks and indices, no hidden states.
+    """What a forward pass records for its report: masks and indices, no hidden states.
 
     Attributes:
         vision_mask: bool [B, S], the vision tokens of the forward pass.
-        kept: rows after each stage's layer; None: all columns.
-        alive: vision tokens of each sample after each stage's layer.
-        nonfinite: NaN and infinite scores at each stage that dropped something, on the device.
-        past: positions that the cache held before it.
-        keys: how many keys each layer holds after it, padding slots included.
-        queries: how many rows each layer processed, padding slots included.
-        element_size: bytes of one number of the cache.
+        kept: by stage layer, the tokens left after the stage; None: all.
+        alive: by stage layer, vision tokens left in each sample after the stage.
+        nonfinite: number of NaN and infinite scores at each stage that dropped something, on the device.
+        past: positions that the cache held before the pass.
+        keys: how many keys each layer holds after the pass, padding slots included.
+        queries: how many tokens each layer processed, padding slots included.
+        element_size: bytes per number in the cache.
     """
 
     vision_mask: Tensor
@@ -42,9 +42,9 @@ class PassTrace:
 
 
 class DropReport:
-    """What was dropped in the last forward pass that held vision tokens. Built when read; prints as a table.
+    """What was dropped in a forward pass that held vision tokens. Computed when read; prints as a table.
 
-    Costs are those of the whole model: under tensor parallelism every rank reports the same, and holds its share.
+    Costs are for the whole model: under tensor parallelism, every rank reports the same costs but holds only its share.
     """
 
     def __init__(self, trace: PassTrace, dimensions: ModelDimensions) -> None:
@@ -52,9 +52,9 @@ class DropReport:
 
     @cached_property
     def kept(self) -> dict[int, list[Tensor]]:
-        """Per stage layer and sample, positions of the vision tokens alive after the stage: int64 [n], on the CPU.
+        """By stage layer and sample, positions of the vision tokens left after the stage: int64 [n], on the CPU.
 
-        Positions are columns of the padded input, counted from the cache's start.
+        Positions are those of the padded input, counted from the start of the cache.
         """
         return {layer: self._kept_after(rows) for layer, rows in self._trace.kept.items()}
 
@@ -75,12 +75,12 @@ class DropReport:
 
     @property
     def tokens_per_layer(self) -> list[float]:
-        """Vision tokens that each layer processed, the mean over samples."""
+        """Vision tokens that each layer processed, averaged over samples."""
         return [sum(alive) / len(alive) for alive in self._alive]
 
     @property
     def tokens_kept(self) -> list[float]:
-        """Vision tokens of each sample that were alive, the mean over layers: the budget that papers quote."""
+        """Vision tokens left in each sample, averaged over layers: the budget that papers quote."""
         return [sum(alive) / len(alive) for alive in zip(*self._alive, strict=True)]
 
     @property
@@ -94,13 +94,13 @@ class DropReport:
 
     @property
     def retained(self) -> float:
-        """Vision tokens alive, averaged over layers, as a share of all; pooled over samples."""
+        """Share of vision tokens left, averaged over layers and pooled over samples."""
         total = sum(self._trace.vision_counts) * self._dimensions.num_layers
         return sum(map(sum, self._alive)) / total if total else 1.0
 
     @cached_property
     def nonfinite(self) -> int:
-        """How many scores were NaN or infinite. Such tokens stay; the model's hidden states went wrong before v2drop."""
+        """How many scores were NaN or infinite. Such tokens stay; the model's hidden states were wrong already."""
         return sum(int(count) for count in self._trace.nonfinite)
 
     @property

@@ -42,14 +42,14 @@ class Stage:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Schedule:
-    """The stages of a run, in ascending layer order. It does not change once made.
+    """The stages of a run, in ascending layer order. Immutable.
 
     Args:
         stages: Stage objects or (layer, keep) pairs.
-        min_tokens: at least so many vision tokens stay at every stage (as far as there are any).
+        min_tokens: the fewest vision tokens to keep at every stage (if there are that many).
 
     Raises:
-        ScheduleError: layers not ascending and distinct, or a value out of its range.
+        ScheduleError: layers are not ascending and distinct, or a value is out of range.
     """
 
     stages: tuple[Stage, ...]
@@ -89,18 +89,18 @@ class Schedule:
     ) -> Schedule:
         """The schedule that keeps the share `retained` of the vision tokens, averaged over all layers.
 
-        As in the paper the last stage drops what is left and the stages before it share one ratio. A budget beyond
-        what that allows keeps everything up to the last stage and a share from there on.
+        As in the paper, the last stage drops all remaining tokens and the earlier stages share one ratio. If the budget
+        is larger than that allows, everything is kept up to the last stage and a share from there on.
 
         Args:
             num_layers: decoder layers of the language model.
             retained: the budget as papers quote it: 0.333 is "192 of 576 tokens".
-            layers: where to cut; by default the paper's relative depths (3, 17 and 22 of 32).
-            drop_rest: whether the last stage drops what is left; if not, it shares the others' ratio.
+            layers: where to drop tokens; by default at the paper's relative depths (3, 17 and 22 of 32).
+            drop_rest: whether the last stage drops all remaining tokens; if not, it has the same ratio as the others.
 
         Raises:
-            ScheduleError: a budget outside (0, 1], below what the layers before the first stage cost, or layers that
-                do not fit the model.
+            ScheduleError: the budget is outside (0, 1] or below the cost of the layers before the first stage, or the
+                layers do not fit the model.
         """
         if not isinstance(num_layers, Integral) or num_layers < 2:
             raise ScheduleError(f"num_layers={num_layers!r}: a schedule needs a model of at least 2 layers; {READ_ON}")
@@ -144,7 +144,7 @@ class Schedule:
         return min(n, max(self.min_tokens, int(n * stage.keep)))
 
     def alive_after(self, n: int) -> tuple[int, ...]:
-        """Vision tokens alive after each stage, of `n` at the start."""
+        """Vision tokens left after each stage, from `n` at the start."""
         if not isinstance(n, Integral) or n < 0:
             raise ScheduleError(f"n={n!r}: a number of vision tokens is an integer, 0 or more; {READ_ON}")
         counts = []
@@ -154,7 +154,7 @@ class Schedule:
         return tuple(counts)
 
     def tokens_per_layer(self, num_layers: int, n: int) -> tuple[int, ...]:
-        """Vision tokens that each of `num_layers` layers processes, of `n` at the start."""
+        """Vision tokens that each of `num_layers` layers processes, from `n` at the start."""
         self.check_depth(num_layers)
         counts = [n] * num_layers
         for stage, alive in zip(self.stages, self.alive_after(n), strict=True):
@@ -162,7 +162,7 @@ class Schedule:
         return tuple(counts)
 
     def retained(self, num_layers: int) -> float:
-        """The budget: share of vision tokens alive, averaged over layers, before rounding to whole tokens."""
+        """The budget: the share of vision tokens left, averaged over layers, before rounding to whole tokens."""
         self.check_depth(num_layers)
         share, total, start = 1.0, 0.0, 0
         for stage in self.stages:
@@ -193,12 +193,12 @@ def _as_stage(stage: Stage | Sequence[float]) -> Stage:
 
 
 def _paper_layers(num_layers: int) -> tuple[int, ...]:
-    """The paper's relative depths on another depth, each at least 1 and distinct as far as the depth allows."""
+    """The paper's relative depths in a model of `num_layers`: each at least 1, and distinct if the depth allows."""
     return tuple(sorted({min(num_layers - 1, max(1, round(depth * num_layers))) for depth in PAPER_DEPTHS}))
 
 
 def _solve_ratio(cuts: Sequence[int], budget: float) -> float:
-    """The ratio r whose powers over the spans between cuts add up to `budget` layers' worth; found by bisection."""
+    """The ratio r for which the spans between cuts, weighted by powers of r, add up to `budget`; found by bisection."""
     spans = [later - earlier for earlier, later in pairwise((0, *cuts))]
     low, high = 0.0, 1.0
     for _ in range(60):

@@ -1,7 +1,7 @@
-"""A truth test of a few milliseconds: one tiny forward pass of an architecture's own layers, dropping beside masking.
+"""A self-check of a few milliseconds: compares dropping with masking in a tiny model of an architecture's own layers.
 
-It asks whether this release of transformers still calls its layers in a way that v2drop understands. The masking side uses
-nothing but the language model's public arguments: embeddings, and a mask [B, 1, S, S] of one's own.
+It checks that this release of transformers still calls its layers in a way that v2drop understands. The masking side
+uses only the language model's public arguments: embeddings, and a custom mask [B, 1, S, S].
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .methods import make_method
 from .runtime.attachment import Attachment
 from .schedule import Schedule
 
-LENGTH = 10  # columns of the prompt; one decode step follows
+LENGTH = 10  # positions of the prompt; one decode step follows
 
 
 def self_check(model: Any, adapter: Adapter) -> None:
     """Raise an exception if dropping does not equal masking in a tiny copy of this model's language model.
 
-    The copy has three layers, random weights, and is run on the CPU in float32: a padded batch of two samples with unequal
-    numbers of vision tokens, and a decode step behind it. The model itself is not run.
+    The copy has three layers and random weights, and runs on the CPU in float32: a padded batch of two samples with
+    unequal numbers of vision tokens, then a decode step. The model itself is not run.
     """
     whole, layers = adapter.language_model(model), adapter.decoder_layers(model)
     name = next(name for name, child in whole.named_children() if child is layers)
@@ -63,12 +63,12 @@ def _tiny(language_model: Any) -> Any:
         if weight.ndim > 1:
             weight.copy_(
                 torch.randn_like(weight) / weight.shape[-1] ** 0.5
-            )  # as models start, layers hardly change anything
+            )  # newly initialized layers hardly change their input
     return tiny
 
 
 class _LanguageModel(Adapter):
-    """A language model alone, for an adapter that serves the whole model."""
+    """An adapter for the language model alone, made from the adapter for the whole model."""
 
     media_inputs = ()
 

@@ -1,4 +1,4 @@
-"""Importing torch where there is no NumPy, which neither it nor v2drop needs: torch warns of that at its own import."""
+"""Imports torch without its warning about missing NumPy, which neither torch nor v2drop needs."""
 
 from importlib.util import find_spec
 from warnings import catch_warnings, filterwarnings

@@ -1,1 +1,1 @@
-"""Reading pictures and videos for every architecture: what a model is shown is what a person sees."""
+"""Reads pictures and videos for every architecture, so that a model is shown what a person sees."""

@@ -1,4 +1,4 @@
-"""Colours as a screen shows them: sRGB, by the ICC profile that a file brings, else by Pillow's plain rules."""
+"""Converts colours to sRGB, by the ICC profile in a file if there is one, else by Pillow's own rules."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SPACES = {
     "RGB": "RGB",
     "CMYK": "CMYK",
     "GRAY": "L",
-}  # a profile's space, and the mode of Pillow's that has its channels
-_ROUNDING = 2  # levels: a profile that moves no colour by more is sRGB by another name, and pixels stay as they are
+}  # a profile's colour space, and the Pillow mode with its channels
+_ROUNDING = 2  # levels: a profile that moves no colour by more counts as sRGB, and pixels stay as they are
 
 
 def to_srgb(picture: Image.Image) -> Image.Image:
-    """A picture of any 8-bit mode as opaque "RGB", transparent parts with the colour that they have underneath.
+    """A picture of any 8-bit mode as opaque "RGB"; transparent parts get the colour that they have underneath.
 
     An ICC profile that is damaged, or made for other channels than the picture has, is ignored.
     """
@@ -39,19 +39,19 @@ def to_srgb(picture: Image.Image) -> Image.Image:
 
 
 def _without_alpha(picture: Image.Image) -> Image.Image:
-    """In a mode that profiles are made for, where there is one; palettes are looked up."""
+    """The picture in a mode that profiles are made for, if there is one; palettes are resolved."""
     if picture.mode in ("LA", "La"):
         return picture.convert("LA").getchannel("L")
     if picture.mode in ("RGBA", "RGBa", "PA", "P", "RGBX"):
         return Image.merge("RGB", picture.convert("RGBA").split()[:3])
     opaque = picture.copy()
-    opaque.info.pop("transparency", None)  # it is told by `alpha_of`, and Pillow would convert it too
+    opaque.info.pop("transparency", None)  # `alpha_of` handles it, and Pillow would convert it too
     return opaque
 
 
 @lru_cache(maxsize=16)
 def _transform_to_srgb(profile: bytes) -> Any:
-    """What turns colours of a profile into sRGB; None where they are that already. Raises as ImageCms does."""
+    """The transform from a profile's colours to sRGB; None if they are sRGB already. Raises what ImageCms raises."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     mode = _SPACES.get(source.profile.xcolor_space.strip())
     if mode is None:

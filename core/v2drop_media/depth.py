@@ -1,4 +1,4 @@
-"""Samples of more than 8 bits, made 8 bits so that a ramp stays a ramp. Pillow's own conversion cuts them off at 255."""
+"""Converts samples of more than 8 bits to 8 bits, so that a ramp stays a ramp. Pillow itself clips them at 255."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SIXTEEN_BITS = ("PNG", "PPM")  # formats whose deepest samples have 16 bits, wh
 
 
 class StoredSamples(NamedTuple):
-    """How a file stores its samples, as far as Pillow's mode does not tell.
+    """How a file stores its samples, where Pillow's mode does not show it.
 
     Attributes:
-        bits: of a sample in the file; 0 where the mode tells.
-        white_is_zero: whether the lowest value is white and Pillow does not turn that round.
-        unsigned: of 32-bit integers, which Pillow takes as signed.
+        bits: per sample in the file; 0 if the mode shows it.
+        white_is_zero: whether the lowest value is white and Pillow does not invert it.
+        unsigned: whether 32-bit integers, which Pillow takes as signed, are unsigned.
     """
 
     bits: int = 0
@@ -27,7 +27,7 @@ class StoredSamples(NamedTuple):
 
 
 def stored_samples(picture: Image.Image) -> StoredSamples:
-    """What is known of a file's samples. To be asked before the picture is loaded: that forgets the rest."""
+    """How a file stores its samples. Call it before the picture is loaded, because loading discards this."""
     if picture.format == "TIFF":
         tags = picture.tag_v2  # type: ignore[attr-defined]
         bits, form = tags.get(_BITS_PER_SAMPLE, (1,))[0], tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
@@ -39,13 +39,12 @@ def stored_samples(picture: Image.Image) -> StoredSamples:
 
 
 def to_eight_bits(picture: Image.Image, stored: StoredSamples) -> Image.Image:
-    """The picture with 8 bits a sample: of 16 the high 8, of 12 too; larger integers and floats by their range.
+    """The picture with 8 bits per sample: the high 8 of 16 or 12; larger integers and floats are scaled by their range.
 
-    By range: the lowest value becomes black, the highest white, what is not a number black. A picture of a single value is
-    black.
+    By range: the lowest value becomes black, the highest white, and NaN black. A picture with a single value is black.
 
     Raises:
-        ValueError: no value of a float picture is a finite number.
+        ValueError: a float picture has no finite value.
     """
     if not picture.mode.startswith("I") and picture.mode != "F":
         return picture

@@ -1,4 +1,4 @@
-"""The one place that reads picture files: what comes out is the picture that a person sees, upright and in plain RGB."""
+"""Reads picture files. The result is the picture that a person sees, upright and in plain RGB."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .color import to_srgb
 from .depth import stored_samples, to_eight_bits
 from .transparency import alpha_of
 
-LONGEST = 200  # times the shorter side: qwen-vl-utils' limit, and beyond it other models' pictures come to nothing too
+LONGEST = 200  # times the shorter side: qwen-vl-utils' limit; beyond it, other models cannot use a picture either
 HEIC_ENDINGS = (".heic", ".heif")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_COMMON = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000")  # named where they are damaged
+_COMMON = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000")  # named in errors if they are damaged
 _SEVERAL = {"GIF": "frames", "WEBP": "frames", "PNG": "frames", "AVIF": "frames", "TIFF": "pages"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,28 +33,28 @@ _TURNS = {
 
 @runtime_checkable
 class ReadsImages(Protocol):
-    """An adapter that reads pictures itself, such as one whose checkpoints want them at a size of their own."""
+    """An adapter that reads pictures itself, such as one whose checkpoints expect them at a certain size."""
 
     def read_image(self, path: str | Path, processor: Any) -> Image.Image:
-        """The picture in a file, RGB, as `processor` wants it. Raises MediaError; `open_image` does most of the work."""
+        """The picture in a file, RGB, as `processor` expects it. Raises MediaError; `open_image` does most of it."""
         ...
 
 
 def read_image(path: str | Path, adapter: Adapter, processor: Any) -> Image.Image:
-    """The picture in a file as an architecture wants it: as its adapter reads it, else by `open_image`."""
+    """The picture in a file, read by the adapter if it reads pictures itself, else by `open_image`."""
     return adapter.read_image(path, processor) if isinstance(adapter, ReadsImages) else open_image(path)
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """The picture in a file as a person sees it: upright, opaque, in sRGB, 8 bits a channel; on any architecture's behalf.
+    """The picture in a file as a person sees it: upright, opaque, in sRGB, 8 bits per channel; for any architecture.
 
-    - It is turned as its EXIF orientation says.
-    - What is transparent in it lies over white.
-    - Of samples of 16 bits the high 8 stay; 32-bit integers and floats are spread, the lowest black and the highest white.
-    - An embedded ICC profile is applied; one that is damaged is not. CMYK without a profile becomes RGB by Pillow's rule.
-    - Of an animation the first frame is read, of several pages the first, with a MediaWarning.
+    - It is turned by its EXIF orientation.
+    - Transparent parts are shown over white.
+    - 16-bit samples keep their high 8 bits; 32-bit integers and floats are scaled, lowest to black, highest to white.
+    - An embedded ICC profile is applied unless it is damaged. CMYK without a profile becomes RGB by Pillow's rule.
+    - Only the first frame of an animation or the first of several pages is read, with a MediaWarning.
 
-    HEIC is read where pillow-heif is installed.
+    HEIC is read if pillow-heif is installed.
 
     Raises:
         MediaError: no such file, not a picture, a damaged one, or one too large or too narrow to work with.
@@ -63,7 +63,7 @@ def open_image(path: str | Path) -> Image.Image:
         raise MediaError(f"no image file {path}")
     count, kind = 1, "frames"
     try:
-        with warnings.catch_warnings():  # Pillow warns of what it then mends, and of too many pixels
+        with warnings.catch_warnings():  # Pillow warns about faults that it fixes, and about too many pixels
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with _open(path) as picture:
@@ -81,7 +81,7 @@ def open_image(path: str | Path) -> Image.Image:
         ) from None
     except UnidentifiedImageError:
         raise MediaError(f"cannot read {path} as an image: {_what_instead(path)}") from None
-    except Exception as error:  # there is no end to what decoders raise on damaged files
+    except Exception as error:  # decoders may raise anything on damaged files
         raise MediaError(f"cannot read {path} as an image: {error or type(error).__name__}") from None
     if max(seen.size) > LONGEST * min(seen.size):
         raise MediaError(
@@ -94,10 +94,10 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of the picture in a file, upright, from its header alone: a damaged file may not show it here.
+    """Width and height of the picture in a file, upright, from its header alone: damage may go unnoticed.
 
     Raises:
-        OSError: no such file, or not a picture; and whatever else Pillow makes of a damaged header.
+        OSError: no such file, or not a picture. Pillow may raise others on a damaged header.
     """
     with _open(path) as picture:
         if picture.format == "TIFF":
@@ -109,7 +109,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def image_endings() -> set[str]:
-    """The endings, such as ".png", of files that `open_image` reads, or that it tells how to read."""
+    """The endings, such as ".png", of files that `open_image` reads, or whose error says how to read them."""
     formats = Image.registered_extensions()
     return {*HEIC_ENDINGS, *(ending for ending, name in formats.items() if name in Image.OPEN)}
 
@@ -129,9 +129,9 @@ def _open(path: str | Path) -> Image.Image:
 
 
 def _orientation(picture: Image.Image) -> int:
-    """EXIF's orientation, 1 where there is none; a damaged EXIF block is no reason to refuse the picture."""
+    """The EXIF orientation, or 1 if there is none; a damaged EXIF block is ignored."""
     if picture.format == "TIFF":
-        return 1  # Pillow turns these when it loads them, and in some releases tells the orientation still
+        return 1  # Pillow turns these when it loads them, and in some releases still reports the orientation
     with suppress(Exception):
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
         return orientation if orientation in _TURNS else 1
@@ -139,7 +139,7 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Not by ImageOps.exif_transpose, which also writes the EXIF block anew and fails where that is damaged."""
+    """ImageOps.exif_transpose is not used: it also rewrites the EXIF block, and fails if that is damaged."""
     return picture.transpose(_TURNS[orientation]) if orientation in _TURNS else picture
 
 
@@ -152,7 +152,7 @@ def _over_white(picture: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 
 def _brand(path: str | Path) -> bytes:
-    """What an ISO media file (HEIC, AVIF, mp4) calls itself; b"" of other files."""
+    """The brand of an ISO media file (HEIC, AVIF, mp4); b"" for other files."""
     with open(path, "rb") as file:
         start = file.read(12)
     return start[8:12] if start[4:8] == b"ftyp" else b""
@@ -167,7 +167,7 @@ def _what_instead(path: str | Path) -> str:
         return "it is a HEIC picture, which Pillow reads with the help of pillow-heif: pip install pillow-heif"
     for name in _COMMON:
         accepts = Image.OPEN[name][1] if name in Image.OPEN else None
-        if accepts is not None and (answer := accepts(start)):  # a text says why this build of Pillow cannot read it
+        if accepts is not None and (answer := accepts(start)):  # a string says why this build of Pillow cannot read it
             return (
                 answer
                 if isinstance(answer, str)

@@ -1,4 +1,4 @@
-"""Sizes of pictures and frames for the models that take their media from qwen-vl-utils: Qwen2-VL and its successors."""
+"""Sizes of pictures and frames for models that use qwen-vl-utils: Qwen2-VL and its successors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def read_scaled(path: str | Path, image_processor: Any) -> Image.Image:
-    """`open_image` of a file, scaled by qwen-vl-utils to the size that a checkpoint wants.
+    """Read a file with `open_image` and scale it with qwen-vl-utils to the size that a checkpoint expects.
 
     Args:
         path: the file.
-        image_processor: the checkpoint's own, `processor.image_processor`: its patches and its limits of pixels hold, not
-            qwen-vl-utils' defaults. The processor then finds nothing left to resize.
+        image_processor: the checkpoint's `processor.image_processor`. Its patch size and pixel limits apply, not the
+            defaults of qwen-vl-utils, so the processor has nothing left to resize.
 
     Raises:
         MediaError: the file cannot be read or used.
@@ -32,7 +32,7 @@ def read_scaled(path: str | Path, image_processor: Any) -> Image.Image:
 
 
 def check_scalable(path: str | Path, width: int, height: int, processor: Any) -> None:
-    """Raise MediaError where qwen-vl-utils cannot scale a picture or frame of a file to what a checkpoint wants."""
+    """Raise MediaError if qwen-vl-utils cannot scale a picture or frame to a size that a checkpoint accepts."""
     side = processor.patch_size * processor.merge_size
     try:
         scaled = qwen_vl_utils().smart_resize(height, width, side, **limits(processor))
@@ -46,17 +46,17 @@ def check_scalable(path: str | Path, width: int, height: int, processor: Any) ->
 
 
 def limits(processor: Any) -> dict[str, int]:
-    """The fewest and most pixels of a picture or frame, as an image or video processor has them, for qwen-vl-utils."""
+    """An image or video processor's minimum and maximum pixels of a picture or frame, as qwen-vl-utils takes them."""
     return {"min_pixels": processor.size["shortest_edge"], "max_pixels": processor.size["longest_edge"]}
 
 
 def token_side(processor: Any) -> int:
-    """The patch size to tell qwen-vl-utils, which takes 2 x 2 patches for a token whatever the processor's merge size is."""
+    """The patch size to pass to qwen-vl-utils, which assumes 2 x 2 patches per token whatever the merge size."""
     return processor.patch_size * processor.merge_size // 2
 
 
 def qwen_vl_utils() -> Any:
-    """The module. Imported late: it and torchvision are needed for reading alone."""
+    """The `vision_process` module. Imported late: it and torchvision are needed only to read media."""
     try:
         from qwen_vl_utils import vision_process  # type: ignore[import-untyped]
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Which parts of a picture are transparent, in each of the ways in which formats say so."""
+"""Finds the transparent parts of a picture, however its format marks them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .depth import StoredSamples
 
 
 def alpha_of(picture: Image.Image, stored: StoredSamples) -> Image.Image | None:
-    """How opaque each pixel of a loaded picture is, mode "L"; None where all are opaque."""
+    """How opaque each pixel of a loaded picture is, mode "L"; None if all are opaque."""
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         return picture.getchannel(picture.mode[-1])
     transparent = picture.info.get("transparency")
@@ -22,7 +22,7 @@ def alpha_of(picture: Image.Image, stored: StoredSamples) -> Image.Image | None:
 
 
 def _as_stored(color: int | tuple[int, ...], picture: Image.Image, stored: StoredSamples) -> int | tuple[int, ...]:
-    """PNG's one transparent colour, which is written in the file's own bits, in those that Pillow made of the samples."""
+    """PNG's one transparent colour, converted from the file's bit depth to that of Pillow's samples."""
     if picture.mode == "L" and stored.bits in (2, 4) and isinstance(color, int):
         return color * 255 // (2**stored.bits - 1)
     if picture.mode == "RGB" and stored.bits == 16 and isinstance(color, tuple):

@@ -1,4 +1,4 @@
-"""From a decoded frame to the picture that a player shows: progressive, in square pixels, upright, in RGB."""
+"""Turns decoded frames into the pictures that a player shows: progressive, in square pixels, upright, in RGB."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ANGLE = 0.01  # radians that a quarter turn may be off
 
 
 class FramePainter:
-    """Makes pictures of one video's frames, all of the size of the first.
+    """Makes pictures from one video's frames, all with the size of the first.
 
     Args:
         path: the file, for messages.
-        pixel_shape: width of a pixel by its height, as the file tells; None or 0 where it does not.
+        pixel_shape: width of a pixel by its height, from the file; None or 0 if unknown.
     """
 
     def __init__(self, path: str | Path, pixel_shape: Fraction | None) -> None:
@@ -68,7 +68,7 @@ class FramePainter:
             graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
         ]
         if frame.interlaced_frame:
-            # lines of two moments alternate: those of the one that the frame's time tells stay, the others are filled in
+            # lines of two moments alternate: those of the frame's own time stay, the others are filled in
             nodes.append(graph.add("field", "type=top"))
         assert self._size is not None
         nodes += [
@@ -81,16 +81,16 @@ class FramePainter:
 
 
 def _turned(picture: Tensor, frame: VideoFrame, path: str | Path) -> Tensor:
-    """Turn and mirror a picture [3, height, width] as the frame's display matrix says.
+    """Turn and mirror a picture [3, height, width] by the frame's display matrix.
 
-    In it a pixel at (x, y) is shown at (a x + c y, b x + d y).
+    By the matrix, a pixel at (x, y) is shown at (a x + c y, b x + d y).
     """
     told: Any = frame.side_data.get("DISPLAYMATRIX")
     if told is None:
         return picture
     a, b, _, c, d = struct.unpack("5i", bytes(told)[:20])
     if min(abs(a), abs(b)) > ANGLE * max(abs(a), abs(b)):
-        raise MediaError(f"{path} is to be shown turned by {frame.rotation} degrees: only quarter turns are read")
+        raise MediaError(f"{path} has a rotation of {frame.rotation} degrees: only quarter turns are supported")
     if abs(b) > abs(a):
         picture, a, d = picture.transpose(1, 2), c, b
     return picture.flip([axis for axis, sign in ((2, a), (1, d)) if sign < 0])

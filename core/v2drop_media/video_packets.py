@@ -1,4 +1,4 @@
-"""What a video file's packets tell without decoding: when its frames come, where decoding can start, and what is missing."""
+"""What a video file's packets show without decoding: the frame times, where decoding can start, and what is missing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video import VideoStream
 
-HIDES_FRAMES = ("vp8",)  # its packets may hold frames that are never shown, and nothing but decoding tells
+HIDES_FRAMES = ("vp8",)  # packets may hold frames that are never shown; only decoding tells which
 NO_FRAMES = "it holds no frames, or is damaged or cut off"
 NOT_VIDEOS = ("tty", "image2")  # text, which FFmpeg draws, and pictures
 
 
 class Packet(NamedTuple):
-    """What is kept of a packet; its data would fill the memory."""
+    """The parts of a packet that are kept; its data would fill the memory."""
 
     time: int | None
     decode_time: int | None
@@ -38,9 +38,9 @@ class Packets:
     """The frames of a video file, in ticks of the stream's clock.
 
     Args:
-        shown: when each frame comes on the screen, ascending.
-        starts: of the frames at which decoding can start: that time, and the time to seek to; none where that is not known.
-        counted: frames tell no right times themselves: the first that is decoded is the first that is shown, and so on.
+        shown: when each frame is shown, ascending.
+        starts: for each frame at which decoding can start, its time and the time to seek to; empty if unknown.
+        counted: whether frames lack correct times: then the first frame decoded is the first one shown, and so on.
     """
 
     shown: list[int]
@@ -48,17 +48,17 @@ class Packets:
     counted: bool = False
 
     def timed(self, frames: Iterator[VideoFrame]) -> Iterator[tuple[int | None, VideoFrame]]:
-        """Each of the file's frames with the time at which it comes."""
+        """Each of the file's frames with the time at which it is shown."""
         return zip(self.shown, frames, strict=False) if self.counted else ((frame.pts, frame) for frame in frames)
 
     def start_of(self, time: int) -> tuple[int, int] | None:
-        """The last of `starts` from which the frame that comes at `time` can be decoded."""
+        """The last of `starts` from which the frame shown at `time` can be decoded."""
         after = bisect_right(self.starts, time, key=lambda start: start[0])
         return self.starts[after - 1] if after else None
 
 
 def open_stream(path: str | Path) -> tuple[InputContainer, VideoStream]:
-    """An open file and the video in it; close the file after use.
+    """Open a file and find the video in it. Close the file after use.
 
     Raises:
         MediaError: PyAV cannot open it, it holds no video, or one whose codec is unknown.
@@ -72,7 +72,7 @@ def open_stream(path: str | Path) -> tuple[InputContainer, VideoStream]:
     if not Path(path).exists():
         raise MediaError(f"no video file {path}")
     try:
-        container = av.open(f"file:{path}")  # without the protocol, FFmpeg takes what is before a colon for one
+        container = av.open(f"file:{path}")  # without a protocol, FFmpeg takes the text before a colon for one
     except (av.FFmpegError, OSError, ValueError):
         raise cannot_read(path, _why_not(path)) from None
     try:
@@ -83,7 +83,7 @@ def open_stream(path: str | Path) -> tuple[InputContainer, VideoStream]:
 
 
 def read_packets(container: InputContainer, stream: VideoStream, path: str | Path) -> Packets:
-    """Read all packets, or where they do not tell when frames come, decode them all.
+    """Read all packets; if they lack frame times, decode them all.
 
     Raises:
         MediaError: there are no frames, or the file ends before its video does.
@@ -107,7 +107,7 @@ def read_packets(container: InputContainer, stream: VideoStream, path: str | Pat
         _check_end(stream, packets, max(times) - min(times), max(times), path)
     if len(set(times)) < len(usable) or stream.codec_context.name in HIDES_FRAMES:
         return Packets(_decoded_times(path), [], counted=True)
-    # frames that come before the first key frame refer to what is not in the file
+    # frames before the first key frame refer to frames that are not in the file
     shown = sorted(time for time in times if time >= times[0])
     if container.format.name == "avi" and stream.codec_context.has_b_frames:  # AVI has no times, and B-frames come late
         return Packets(shown, [], counted=True)
@@ -120,7 +120,7 @@ def read_packets(container: InputContainer, stream: VideoStream, path: str | Pat
 
 
 def decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """The frames from here on that can be decoded: from the next key frame on.
+    """The frames that can be decoded from here: those from the next key frame on.
 
     Raises:
         av.FFmpegError: the file is damaged.
@@ -133,19 +133,19 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFram
 
 
 def cannot_read(path: str | Path, why: str) -> MediaError:
-    """The error for a file that is no video to read."""
+    """The error for a file that cannot be read as a video."""
     return MediaError(f"cannot read {path} as a video: {why}")
 
 
 def damaged(path: str | Path) -> MediaError:
-    """The error for a file that opens and then goes wrong."""
+    """The error for a file that opens but cannot be decoded."""
     return MediaError(f"cannot read the frames of {path}: it is damaged or cut off")
 
 
 def _video_of(container: InputContainer, path: str | Path) -> VideoStream:
     if container.format.name in NOT_VIDEOS or container.format.name.endswith("_pipe"):
         raise cannot_read(path, _why_not(path))
-    # sound files hold their cover as a video of one frame
+    # audio files store their cover as a video of one frame
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams:
         raise cannot_read(path, "it holds no frames, only sound" if container.streams.audio else NO_FRAMES)
@@ -154,7 +154,7 @@ def _video_of(container: InputContainer, path: str | Path) -> VideoStream:
             path,
             "its codec is not among those of PyAV's FFmpeg; H.264 in an mp4 works: ffmpeg -i FILE -c:v libx264 out.mp4",
         )
-    streams[0].thread_type = "AUTO"  # frames in parallel too, where the codec can
+    streams[0].thread_type = "AUTO"  # frames in parallel too, if the codec can
     return streams[0]
 
 
@@ -165,7 +165,7 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 def _decoded_times(path: str | Path) -> list[int]:
-    """When each frame comes that can be decoded. One without a time comes as long after the one before as is usual."""
+    """The times of all frames that can be decoded. A frame without a time follows the previous one by the usual gap."""
     import av
 
     container, stream = open_stream(path)
@@ -185,7 +185,7 @@ def _decoded_times(path: str | Path) -> list[int]:
 
 
 def _check_end(stream: VideoStream, packets: list[Packet], span: int, last: int, path: str | Path) -> None:
-    """Raise MediaError where the file ends clearly earlier than its head says: after `last`, `span` ticks after its start."""
+    """Raise MediaError if the file ends well before its header says: at `last`, `span` ticks after its start."""
     if len(packets) >= stream.frames > 0:
         return
     clock = stream.time_base or Fraction(1)
@@ -196,7 +196,7 @@ def _check_end(stream: VideoStream, packets: list[Packet], span: int, last: int,
 
 
 def _told_end(stream: VideoStream) -> Fraction | None:
-    """When the last frame goes, in seconds of the stream's clock, as the file's head says."""
+    """When the last frame ends, in seconds of the stream's clock, according to the file's header."""
     if stream.frames and stream.duration is not None and stream.time_base is not None:
         return ((stream.start_time or 0) + stream.duration) * stream.time_base
     told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska, WebM
@@ -218,5 +218,5 @@ def _why_not(path: str | Path) -> str:
             return (
                 f"it is a picture ({picture.format}): pass it as --image on the command line, to load_image in Python"
             )
-    except Exception:  # whatever Pillow makes of it, a picture it is not
+    except Exception:  # whatever Pillow raises, it is not a picture
         return "it is damaged or cut off, or no video; H.264 in an mp4 works: ffmpeg -i FILE -c:v libx264 out.mp4"

@@ -1,4 +1,4 @@
-"""Which frames of a video to look at: those shown at instants, by the times at which frames come on the screen."""
+"""Chooses which frames of a video to read: those shown at given instants, by the times of the frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Sample(NamedTuple):
-    """Frames to look at, by number in the video, in ascending order, and the seconds from one instant to the next."""
+    """Frames to read, by number in the video, in ascending order, and the seconds from one instant to the next."""
 
     numbers: list[int]
     step: Fraction
@@ -19,12 +19,12 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """When each frame of a video comes on the screen. It stays until the next one comes.
+    """When each frame of a video is shown. A frame stays until the next one.
 
     Args:
-        ticks: of the file's clock, from the first frame to each frame's coming, in ascending order.
-        tick: seconds that a tick takes; times are rounded to it.
-        single_gap: seconds that the frame of a video of one frame stays.
+        ticks: when each frame appears, in ticks of the file's clock from the first frame, ascending.
+        tick: seconds per tick; times are rounded to it.
+        single_gap: seconds that the only frame of a one-frame video stays.
     """
 
     ticks: Sequence[int]
@@ -32,14 +32,14 @@ class Timeline:
     single_gap: Fraction = Fraction(1)
 
     def time(self, number: int) -> Fraction:
-        """Seconds from the first frame's coming to another's."""
+        """When a frame appears, in seconds from the first frame."""
         return self.ticks[number] * self.tick
 
     @cached_property
     def gap(self) -> Fraction:
-        """Seconds from one frame to the next, as is usual in this video.
+        """The usual gap from one frame to the next, in seconds.
 
-        The mean of the gaps around the median: rounded and jittering times have a right rate, and long gaps do not count.
+        This is the mean of the gaps around the median: rounding and jitter average out, and long gaps do not count.
         """
         gaps = sorted(gap for gap in self._gaps if gap > 0)
         if not gaps:
@@ -50,12 +50,12 @@ class Timeline:
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second, as is usual in this video."""
+        """The usual rate, in frames per second."""
         return 1 / self.gap
 
     @property
     def duration(self) -> Fraction:
-        """Seconds from the first frame's coming to the last one's going."""
+        """Seconds from the start of the first frame to the end of the last."""
         return self.time(-1) + self.gap
 
     def count(self) -> int:
@@ -67,14 +67,14 @@ class Timeline:
         return Sample([number for number, stay in enumerate(self._stays) for _ in range(stay)], self.gap)
 
     def spread(self, count: int) -> Sample:
-        """The frames shown at `count` instants at equal distances, from the first frame's coming to the last one's."""
+        """The frames shown at `count` equally spaced instants, from the first frame's start to the last one's."""
         if count >= self.count():
             return self.all()
         step = self.time(-1) / max(1, count - 1)
         return Sample([self._shown_at(step * number) for number in range(count)], step)
 
     def every(self, seconds: Fraction) -> Sample:
-        """The frames shown at 0, `seconds`, twice that and so on, as long as the video lasts; at most as it is filmed."""
+        """The frames shown every `seconds` from 0 to the end of the video, but no more often than it was filmed."""
         if seconds <= self.gap:
             return self.all()
         count = int((self.time(-1) + self._rounding) / seconds) + 1
@@ -95,5 +95,5 @@ class Timeline:
 
     @cached_property
     def _rounding(self) -> Fraction:
-        """How late times may be for being rounded: to milliseconds, say. Clocks about as slow as the frames are exact."""
+        """How late rounding (to milliseconds, say) may make a time. Clocks about as slow as the frames are exact."""
         return self.tick if self.tick <= self.gap / 4 else Fraction(0)

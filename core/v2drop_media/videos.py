@@ -1,4 +1,4 @@
-"""Reading videos as players show them: by PyAV, upright, in square pixels, each frame with its time."""
+"""Reads videos with PyAV as players show them: upright, in square pixels, each frame with its time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,12 +28,11 @@ class Video:
 
     Attributes:
         path: the file.
-        height, width: of a frame as it is shown, in pixels.
-        timeline: when each frame comes on the screen; frames that cannot be decoded, since they come before the first key
-            frame, are not counted.
+        height, width: size of a frame as it is shown, in pixels.
+        timeline: when each frame is shown; frames before the first key frame cannot be decoded and are not counted.
 
     Raises:
-        MediaError: no such file, or none that holds frames to read, which the message tells.
+        MediaError: no such file, or it holds no frames that can be read; the message says why.
         ImportError: PyAV is missing (`pip install av`).
     """
 
@@ -69,15 +68,15 @@ class Video:
             yield picture
 
     def read(self, sample: Sample) -> tuple[Iterator[Tensor], SampledVideo]:
-        """The frames of a sample, as `frames` returns them, and what a processor is told about them."""
+        """The frames of a sample, as `frames` returns them, and their metadata for a processor."""
         from .video_metadata import SampledVideo
 
         return self.frames(sample.numbers), SampledVideo(self.timeline, sample, self.width, self.height)
 
     def _decode(self, times: Sequence[int]) -> Iterator[VideoFrame]:
-        """The frames that come at these times, ascending, in ticks."""
+        """The frames shown at these times, ascending, in ticks."""
         found = 0
-        # some formats' seeking leads astray: what is not found so is looked for from the file's start
+        # seeking goes wrong in some formats: frames not found that way are searched for from the file's start
         for seek in (True, False):
             for frame in self._pass(times[found:], seek):
                 found += 1
@@ -87,7 +86,7 @@ class Video:
         raise damaged(self.path)
 
     def _pass(self, times: Sequence[int], seek: bool) -> Iterator[VideoFrame]:
-        """The frames that come at these times, up to the first that is not found."""
+        """The frames shown at these times, up to the first that is not found."""
         import av
 
         container, stream = open_stream(self.path)
@@ -110,15 +109,24 @@ class Video:
                 return
 
 
+@runtime_checkable
+class ReadsVideos(Protocol):
+    """An adapter that reads videos itself, such as one whose checkpoints expect frames at a certain size."""
+
+    def read_video(self, path: str | Path, processor: Any, fps: float) -> tuple[Tensor, SampledVideo]:
+        """A video's frames, `fps` of each second, as `processor` expects them, and their metadata. Raises MediaError."""
+        ...
+
+
 def read_video(path: str | Path, fps: float) -> tuple[Tensor, SampledVideo]:
-    """A video's frames, `fps` of each second as it is shown, and at most as many as were filmed.
+    """Read a video's frames, `fps` of each second as it is shown, but no more than were filmed.
 
     Args:
         path: the file.
-        fps: frames a second.
+        fps: frames per second.
 
     Returns:
-        Frames, uint8 [frames, 3, height, width] in RGB, and their metadata. Both go to a processor as they are:
+        Frames, uint8 [frames, 3, height, width] in RGB, and their metadata. Pass both to a processor unchanged:
         `processor(videos=[frames], video_metadata=[metadata], do_sample_frames=False, return_metadata=True, ...)`.
 
     Raises:
@@ -132,6 +140,6 @@ def read_video(path: str | Path, fps: float) -> tuple[Tensor, SampledVideo]:
 
 
 def check_fps(fps: float) -> None:
-    """Raise MediaError unless frames a second are a number above 0."""
+    """Raise MediaError unless `fps` is a finite number above 0."""
     if not (math.isfinite(fps) and fps > 0):
-        raise MediaError(f"fps={fps!r}: frames a second are a number above 0, such as 2")
+        raise MediaError(f"fps={fps!r}: pass a number of frames per second above 0, such as 2")

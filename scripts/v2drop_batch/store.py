@@ -60,11 +60,11 @@ class Store:
             try:
                 found = dict(json.loads(file.read_text()))
             except ValueError as error:
-                raise CommandError(f"cannot read {file}: {error}; pass another folder to --output") from error
-            check_settings(f"{self.folder} holds", found, wanted, "--output")
+                raise CommandError(f"cannot read {file}: {error}; pass another folder to --out") from error
+            check_settings(f"{self.folder} holds", found, wanted, "--out")
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise CommandError(
-                f"{self.folder} is not empty and not a run of v2drop batch: pass another folder to --output"
+                f"{self.folder} is not empty and not a run of v2drop batch: pass another folder to --out"
             )
         self.answers.mkdir(parents=True, exist_ok=True)
         for left_over in [*self.folder.glob(".*.tmp"), *self.answers.glob(".*.tmp")]:
@@ -78,7 +78,7 @@ class Store:
                 (self.answers / f".begun-{block:06}-{attempt}.tmp").touch(exist_ok=False)
                 return
         raise CommandError(
-            f"the actor died {ATTEMPTS} times on this block: if memory is too small, try a smaller --batch"
+            f"the actor died {ATTEMPTS} times on this block: if memory is too small, try a smaller --batch-size"
         )
 
     def holds(self, block: int) -> bool:

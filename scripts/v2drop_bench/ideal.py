@@ -1,4 +1,4 @@
-"""The ideal that a method is held against: the same layers on inputs that are short already."""
+"""The ideal that a method is compared with: the same layers on inputs that are already short."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import v2drop
 
 
 class Prefilled(Protocol):
-    """A prompt, for all that the ideal asks of it."""
+    """The parts of a prompt that the ideal uses."""
 
     @property
     def embeds(self) -> Tensor:
@@ -19,22 +19,22 @@ class Prefilled(Protocol):
 
     @property
     def position_ids(self) -> Tensor:
-        """What the model's rotary embedding takes."""
+        """The position ids for the model's rotary embedding."""
 
     def attached(self, model: Any, run: v2drop.Attachment) -> Any:
         """The inner model's output on an attached model."""
 
 
 class Ideal:
-    """The decoder layers on the rows that a run with dropping left them: no scoring, no choosing, no gathering.
+    """The decoder layers on the tokens that a method left them: no scoring, no choosing, no gathering.
 
-    Making one runs the method once, and keeps a copy of each stage's input.
+    Creating one runs the method once, and keeps a copy of each stage's input.
 
     Args:
         model: stock, not attached.
-        prompt: what it runs on.
+        prompt: the prompt to run on.
         schedule: the stages.
-        method: what drops; see `v2drop.attach`.
+        method: the dropping method; see `v2drop.attach`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Ideal:
         return hook
 
     def __call__(self) -> Any:
-        """Run, and return the cache that is left."""
+        """Run the layers, and return the filled cache."""
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self._language_model.config)
@@ -73,6 +73,6 @@ class Ideal:
             if number in self._inputs:
                 hidden, options = self._inputs[number]
             output = layer(hidden, use_cache=True, **{self._names[number].cache: cache}, **options)
-            hidden = output[0] if isinstance(output, tuple) else output  # Qwen2-VL's layers in transformers 5.0
+            hidden = output[0] if isinstance(output, tuple) else output  # a tuple: Qwen2-VL, transformers 5.0
         self._language_model.norm(hidden)
         return cache

@@ -1,4 +1,4 @@
-"""One measurement: a prompt dense, with each method, and with each method's ideal, by turns; prefill and decode steps."""
+"""One measurement: prefill and decode steps of a prompt dense, with each method, and with its ideal, in turn."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from v2drop_measuring.timing import now
 from .ideal import Ideal
 from .prompt import Prompt
 
-STEPS = 8  # decode steps that are timed behind each prefill
-STOCK = "stock"  # what "dense" means in results; the method of that name is the attached model that drops nothing
+STEPS = 8  # decode steps that are timed after each prefill
+STOCK = "stock"  # "dense" in results; the method named dense is an attached model that drops nothing
 
 
 class Turn(NamedTuple):
-    """Seconds of one prefill, of the scoring in it, and of a decode step on the cache that it left; bytes of that cache."""
+    """Seconds of one prefill, of its scoring, and of a decode step on the resulting cache; bytes of that cache."""
 
     prefill: float
     scoring: float
@@ -33,7 +33,7 @@ class Turn(NamedTuple):
 
 
 class TimedScoring(Method):
-    """A method that adds up in `seconds` what its scores take."""
+    """Wraps a method, and adds up in `seconds` the time that its scoring takes."""
 
     name = "timed"
 
@@ -42,14 +42,14 @@ class TimedScoring(Method):
         self._method = method
 
     def score(self, context: StageContext) -> Tensor:
-        """The method's."""
+        """The wrapped method's scores, timed."""
         started = now()
         scores = self._method.score(context)
         self.seconds += now() - started
         return scores
 
     def choose(self, context: StageContext, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The method's."""
+        """The wrapped method's choice."""
         return self._method.choose(context, scores)
 
 
@@ -61,8 +61,8 @@ def measure(
 
     Args:
         model: stock, not attached.
-        schedules: by method.
-        rounds: two or more; one more warms up.
+        schedules: the schedule of each method.
+        rounds: two or more; an extra one warms up.
         tick: called after each round.
     """
     ways: dict[str, Callable[[], Turn]] = {STOCK: partial(_dense, model, prompt)}
@@ -91,7 +91,7 @@ def _dropped(model: Any, prompt: Prompt, name: str, schedule: Schedule) -> Turn:
 
 
 def _short(model: Any, prompt: Prompt, ideal: Ideal) -> Turn:
-    """The ideal, and a stock model's decode steps on the cache that it leaves."""
+    """Time the ideal, and a stock model's decode steps on its cache."""
     started = now()
     cache = ideal()
     return _turn(model, prompt, cache, now() - started, 0.0)
@@ -138,10 +138,10 @@ def _row(model: Any, prompt: Prompt, name: str, schedule: Schedule, rounds: list
 
 
 def ratios(dense: Sequence[Turn], ours: Sequence[Turn], ideal: Sequence[Turn]) -> dict[str, Any]:
-    """What is said of a method, round by round: medians and quartiles.
+    """A method's ratios, taken round by round: medians and quartiles.
 
     `speedup` and `ideal_speedup`: dense prefill over the method's and over its ideal's; `overhead`: the method's prefill
-    over its ideal's; `scoring`: the share of the method's prefill; `decode` and `decode_overhead`: its decode step over
+    over its ideal's; `scoring`: its share of the method's prefill; `decode` and `decode_overhead`: its decode step over
     the dense one's and over the ideal's.
     """
     prefill, decode = ([[getattr(turn, part) for turn in way] for way in (dense, ours, ideal)] for part in _PARTS)

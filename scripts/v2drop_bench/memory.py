@@ -1,4 +1,4 @@
-"""How much memory a measurement needs, and refusing it before anything is built where there is not so much."""
+"""Estimates the memory of a measurement, and refuses it before anything is built if there is too little."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from v2drop_terminal.errors import CommandError
 
 
 def bytes_needed(model: Any, rows: int, inputs: int = 0) -> int:
-    """Bytes that a model and its largest prefill hold: weights, the dense KV cache, a layer's activations, and inputs.
+    """Bytes that a model and its largest prefill need: weights, the dense KV cache, a layer's activations, and inputs.
 
     Args:
         model: may be on the meta device.
         rows: samples x tokens of the largest prefill.
-        inputs: how many more inputs of layers are held, each counted as if it were of all rows.
+        inputs: the number of additional layer inputs stored, each counted as if it held all rows.
     """
     weights = sum(part.numel() * part.element_size() for part in (*model.parameters(), *model.buffers()))
     dimensions = get_adapter(model).dimensions(model)
@@ -30,17 +30,17 @@ def bytes_needed(model: Any, rows: int, inputs: int = 0) -> int:
 
 
 def check_memory(model: Any, rows: int, device: str, what: str, inputs: int = 0) -> None:
-    """Raise CommandError where `device` has less memory left than needed; `what` is how the message calls the model."""
+    """Raise CommandError if `device` has less free memory than needed; `what` names the model in the message."""
     needed, free = bytes_needed(model, rows, inputs), bytes_free(device)
     if free is not None and needed > free:
         raise CommandError(
             f"{what} needs {needed:,} bytes ({needed / 1e9:.1f} GB), but {free:,} ({free / 1e9:.1f} GB) are free on {device}: "
-            "pass a smaller --hidden or --dtype, or fewer --layers, --tokens or --batch"
+            "pass a smaller --hidden or --dtype, or fewer --layers, --tokens or --batch-size"
         )
 
 
 def bytes_free(device: str) -> int | None:
-    """Bytes of memory that may still be taken; None where nobody tells."""
+    """Bytes of memory still available; None if unknown."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     told = [value for value in (_linux_available(), _container_limit()) if value is not None]

@@ -24,7 +24,7 @@ ALL = "all"
 
 
 class Plan:
-    """What is measured at one geometry: `schedules` by method, and which of all methods cannot reach the budget, and why."""
+    """What is measured at one geometry: the schedule of each method, and why other methods cannot reach the budget."""
 
     def __init__(
         self,
@@ -40,16 +40,16 @@ class Plan:
         self.cases = len(self._shapes)
 
     def check(self, device: str, dtype: str) -> None:
-        """Raise CommandError where it does not fit into memory."""
+        """Raise CommandError if it does not fit into memory."""
         rows = max(length.sequence * batch for length, batch in self._shapes)
         what = f"{self.geometry.name} with hidden size {self.geometry.hidden} in {dtype}"
         ideals = sum(
             1 + len(schedule.stages) for schedule in self.schedules.values()
-        )  # inputs, of all methods' at once
+        )  # stored inputs, of all ideals at once
         check_memory(self.geometry.on_meta(getattr(torch, dtype)), rows, device, what, ideals)
 
     def run(self, device: str, dtype: str, rounds: int, tick: Any) -> dict[str, Any]:
-        """Build the model, measure all lengths and batches, and let it go again."""
+        """Build the model, measure all lengths and batches, and release it."""
         model = materialise(self.geometry.on_meta(getattr(torch, dtype)), device)
         rows = []
         for length, batch in self._shapes:
@@ -70,7 +70,7 @@ class Plan:
 
 
 def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each method and batch that was measured at several lengths, how cost grows with all tokens, as a power of them."""
+    """For each method and batch measured at several lengths, the power of all tokens that its cost grows with."""
     found = []
     for method, batch in dict.fromkeys((row["method"], row["batch"]) for row in rows):
         group = sorted(
@@ -91,13 +91,13 @@ def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def schedules_of(
     names: Sequence[str], decoder: Decoder, keep: Keep, every: bool
 ) -> tuple[dict[str, Schedule], dict[str, str]]:
-    """By method, its schedule, or why its cuts cannot reach the budget.
+    """The schedule of each method, and for the others why their cuts cannot reach the budget.
 
     Args:
-        every: nobody named the methods, and some may be left out.
+        every: all methods were asked for, so some may be left out.
 
     Raises:
-        ScheduleError: a method that was named cannot reach the budget, or none can that drops anything.
+        ScheduleError: a named method cannot reach the budget, or no method that drops tokens can.
     """
     schedules: dict[str, Schedule] = {}
     unreachable: dict[str, str] = {}
@@ -114,7 +114,7 @@ def schedules_of(
 
 
 def find_methods(names: Sequence[str]) -> list[str]:
-    """The methods of these names, or all. Raises MethodError."""
+    """Methods by name, or all of them. Raises MethodError for an unknown name."""
     chosen = list(methods()) if ALL in names else list(dict.fromkeys(names))
     for name in chosen:
         find_method(name)
@@ -122,19 +122,19 @@ def find_methods(names: Sequence[str]) -> list[str]:
 
 
 def find_devices(names: Sequence[str]) -> list[str]:
-    """The devices of these names. Raises CommandError where there is none."""
+    """Devices by name. Raises CommandError for a device that does not exist."""
     for name in names:
         index = name.removeprefix("cuda").removeprefix(":") or "0"
         known = name == "cpu" or (
             name.startswith("cuda") and index.isdigit() and int(index) < torch.cuda.device_count()
         )
         if not known:
-            raise CommandError(f"no device {name!r}: there are cpu and {torch.cuda.device_count()} of cuda")
+            raise CommandError(f"no device {name!r}: there are cpu and {torch.cuda.device_count()} CUDA devices")
     return list(dict.fromkeys(names))
 
 
 def find_dtypes(names: Sequence[str]) -> list[str]:
-    """The types of these names. Raises CommandError for others."""
+    """Dtypes by name. Raises CommandError for an unknown one."""
     for name in names:
         if name not in DTYPES:
             raise CommandError(f"--dtype {name!r}: use one of {', '.join(DTYPES)}")

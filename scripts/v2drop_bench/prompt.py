@@ -1,4 +1,4 @@
-"""Prompts of a measurement: embeddings of text, a picture or a video's frames, and text; no vision tower runs."""
+"""Prompts of a measurement: embeddings of text, a picture or video, and more text; the vision tower does not run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from v2drop import Attachment, get_adapter
 from v2drop.hf.calls import cache_argument
 from v2drop_terminal.errors import CommandError
 
-PREFIX, SUFFIX = 35, 20  # tokens of text before and behind: a chat template's, and a short question's
+PREFIX, SUFFIX = 35, 20  # text tokens before and after: a chat template, and a short question
 
 
 @dataclass(frozen=True)
 class Length:
-    """Vision tokens of a prompt: those of one picture, or of a video's (or several pictures') frames."""
+    """Vision tokens of a prompt: of one picture, or of the frames of a video (or several pictures)."""
 
     frames: int
     per_frame: int
@@ -41,17 +41,17 @@ class Length:
 
     @property
     def vision(self) -> int:
-        """Vision tokens."""
+        """The number of vision tokens."""
         return self.frames * self.per_frame
 
     @property
     def sequence(self) -> int:
-        """All tokens."""
+        """The number of all tokens."""
         return PREFIX + self.vision + SUFFIX
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of a frame, as near to a square as its tokens allow."""
+        """Rows and columns of a frame, as close to a square as its tokens allow."""
         height = next(rows for rows in range(isqrt(self.per_frame), 0, -1) if self.per_frame % rows == 0)
         return height, self.per_frame // height
 
@@ -60,9 +60,9 @@ class Prompt:
     """A batch of random prompts of one length for a model, without padding.
 
     Attributes:
-        embeds: [B, S, H], of the model's type and on its device.
+        embeds: [B, S, H], in the model's dtype and on its device.
         vision_mask: bool [B, S].
-        position_ids: int64 [1, S]; for Qwen2-VL [3, B, S], of time, height and width.
+        position_ids: int64 [1, S]; for models with M-RoPE [3, B, S]: time, height and width.
     """
 
     def __init__(self, model: Any, length: Length, batch: int) -> None:
@@ -73,7 +73,7 @@ class Prompt:
         self.embeds = embeds.to(model.device, model.dtype)
         self.vision_mask = torch.zeros(batch, length.sequence, dtype=torch.bool, device=model.device)
         self.vision_mask[:, PREFIX : PREFIX + length.vision] = True
-        if model.config.model_type == "qwen2_vl":
+        if hasattr(get_adapter(model).inner_model(model), "get_rope_index"):
             positions = mrope_positions(model, length).expand(-1, batch, -1)
         else:
             positions = torch.arange(length.sequence)[None]
@@ -90,7 +90,7 @@ class Prompt:
         return self.dense(model)
 
     def step(self, model: Any, cache: Any, number: int) -> Any:
-        """The output of the whole model, head included, for one more token behind this prompt, the `number`-th from 0."""
+        """The whole model's logits for one more token after this prompt, the `number`-th counted from 0."""
         positions = self.position_ids.amax(-1, keepdim=True).amax(0, keepdim=True) + 1 + number
         positions = positions.expand(*self.position_ids.shape[:-1], 1)
         filled = cache_argument(model, cache)
@@ -98,7 +98,7 @@ class Prompt:
 
 
 def mrope_positions(model: Any, length: Length) -> Tensor:
-    """The stock Qwen2-VL's rotary positions over time, height and width of a picture or video in text, int64 [3, 1, S]."""
+    """Stock Qwen2-VL's rotary positions (time, height, width) of a prompt with a picture or video: int64 [3, 1, S]."""
     inner, config = get_adapter(model).inner_model(model), model.config
     video = length.frames > 1
     ids, vision = torch.zeros(1, length.sequence, dtype=torch.long), slice(PREFIX, PREFIX + length.vision)
@@ -107,7 +107,7 @@ def mrope_positions(model: Any, length: Length) -> Tensor:
     merge = config.vision_config.spatial_merge_size
     grid = torch.tensor([[length.frames, *(merge * side for side in length.grid)]])
     arguments: dict[str, Any] = {"input_ids": ids, "video_grid_thw" if video else "image_grid_thw": grid}
-    if "mm_token_type_ids" in inspect.signature(inner.get_rope_index).parameters:  # transformers 5.0 does without
+    if "mm_token_type_ids" in inspect.signature(inner.get_rope_index).parameters:  # not in transformers 5.0
         arguments["mm_token_type_ids"] = torch.zeros_like(ids, dtype=torch.int)
         arguments["mm_token_type_ids"][:, vision] = 2 if video else 1
     return inner.get_rope_index(**arguments)[0]

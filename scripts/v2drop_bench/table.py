@@ -1,4 +1,4 @@
-"""`v2drop bench` for people: tables of prefill and of decode steps for each model, and how costs grow."""
+"""The printed tables of `v2drop bench`: prefill, decode steps and the growth of costs for each model."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ PREFILL = (
 DECODE = ("tokens", "batch", "method", "retained", "dense, ms", "ms", "of dense", "over ideal", "KV, MB", "of dense")
 GROWTH = ("tokens", "batch", "method", "dense", "dropped", "ideal", "dense FLOPs", "dropped FLOPs")
 LEGEND = (
-    "Medians of {rounds} interleaved rounds, with quartiles, on {threads}. Prefill is the language model's, decode a "
-    "step of the whole model; the vision tower takes no part. speed-up: dense over the method's prefill; FLOPs, ideal: the "
-    "speed-up that token counts allow, and that of the same layers on inputs that are short already; over ideal: the method's "
-    "time over the ideal's; scoring: its share of the method's prefill. Growth: the power of all tokens that costs grow as."
+    "Medians of {rounds} interleaved rounds, with quartiles, on {threads}. Prefill times the language model, decode one "
+    "step of the whole model; the vision tower does not run. speed-up: dense prefill over the method's; FLOPs: the "
+    "speed-up that token counts allow; ideal: the speed-up of the same layers on inputs that are already short; over "
+    "ideal: the method's time over the ideal's; scoring: its share of the method's prefill. Growth: the power of the "
+    "total token count that costs grow with."
 )
-WIDTH = 132  # of what is not a terminal
+WIDTH = 132  # columns, where the output is not a terminal
 
 
 def print_bench(results: dict[str, Any]) -> None:
-    """All tables."""
+    """Print all tables."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
     for model in results["models"]:
         title = (
             f"{model['geometry']}: {model['layers']} layers, hidden size {model['hidden']}, {model['heads']} heads "
-            f"({model['kv_heads']} of keys), {model['parameters'] / 1e6:,.0f} M weights, {model['dtype']} on {model['device']}"
+            f"({model['kv_heads']} key heads), {model['parameters'] / 1e6:,.0f} M weights, {model['dtype']} on {model['device']}"
         )
         console.print(f"[bold]{title}[/]", highlight=False)
         console.print(_table("Prefill", PREFILL, [_prefill(row) for row in model["rows"]]))
@@ -50,7 +51,7 @@ def _table(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> Table
         if column == "method":
             table.add_column(
                 column, no_wrap=True, min_width=longest
-            )  # names are shown as a whole on however narrow a screen
+            )  # names are never cut off, even on a narrow screen
         else:
             table.add_column(column, justify="left" if column == "tokens" else "right")
     for row in rows:

@@ -14,6 +14,7 @@ from .compare_models import compare_models
 from .docs import docs
 from .eval import evaluate
 from .new_adapter import new_adapter
+from .old_options import CommandWithOldOptions
 from .run import run
 from .schedule import schedule
 from .show import show
@@ -27,8 +28,8 @@ app.command()(run)
 app.command()(schedule)
 app.command()(compare_methods)
 app.command()(compare_models)
-app.command()(bench)
-app.command()(batch)
+app.command(cls=CommandWithOldOptions)(bench)
+app.command(cls=CommandWithOldOptions)(batch)
 app.command("eval")(evaluate)
 app.command()(show)
 app.command()(adapters)

@@ -26,7 +26,7 @@ def batch(
             resolve_path=True,
         ),
     ],
-    output: Annotated[
+    out: Annotated[
         Path, typer.Option(help="A folder for the answers. An interrupted run resumes from it.", resolve_path=True)
     ],
     model: Model = "llava",
@@ -45,7 +45,7 @@ def batch(
         str | None,
         typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster: 'auto', or host:port. By default none."),
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Questions per batch of a model.")] = BATCH,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions per batch of a model.")] = BATCH,
     block_size: Annotated[
         int, typer.Option("--block", min=1, help="Questions saved together; an interruption loses unfinished blocks.")
     ] = BLOCK,
@@ -57,7 +57,7 @@ def batch(
 ) -> None:
     """Answer the questions of a file or folder with a pool of models, on this machine or a Ray cluster.
 
-    Answers are parquet files in OUTPUT/answers. Rejected rows are in OUTPUT/rejected.parquet and make the exit code 1.
+    Answers are parquet files in OUT/answers. Rejected rows are in OUT/rejected.parquet and make the exit code 1.
     """
     from rich.console import Console
 
@@ -79,12 +79,12 @@ def batch(
     name = str(Path(model).resolve()) if model not in zoo_models() and Path(model).is_dir() else model
     settings = Settings(name, method, keep, seed, max_new_tokens)
     check_settings(settings)
-    asked, store = find_input(input, prompt, block_size), Store(output)
+    asked, store = find_input(input, prompt, block_size), Store(out)
     store.start(settings_of(settings, asked, block_size))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         with (
-            stderr_to(output / LOG) as shown,
+            stderr_to(out / LOG) as shown,
             redirect_stdout(sys.stderr),  # Ray's messages about actors: stdout is for the report
             counting_progress(Console(file=shown), transient=True) as progress,
         ):
@@ -95,7 +95,7 @@ def batch(
     if export is not None:
         store.export([block.number for block in asked.blocks], export)
     if as_json:
-        typer.echo(json.dumps({"output": str(output), **report.to_dict()}))
+        typer.echo(json.dumps({"output": str(out), **report.to_dict()}))
     else:
         print_report(Console(), report, store)
     if rejected := report.to_dict()["rejected"]:

@@ -16,7 +16,7 @@ def bench(
     geometry: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"{', '.join(GEOMETRIES)}; repeat it for several. By default the first.",
+            help=f"{', '.join(GEOMETRIES)}, or a model's config.json; repeat it for several. By default the first.",
             autocompletion=complete_geometry,
         ),
     ] = None,
@@ -31,7 +31,9 @@ def bench(
             help="Vision tokens of a picture (576) or of a video's frames (8x196). By default the geometry's."
         ),
     ] = None,
-    batch: Annotated[list[int] | None, typer.Option(min=1, help="Samples in a batch, all of the same length.")] = None,
+    batch_size: Annotated[
+        list[int] | None, typer.Option(min=1, help="Samples in a batch, all of the same length.")
+    ] = None,
     device: Annotated[list[str] | None, typer.Option(help="cpu, cuda or cuda:N. By default cpu.")] = None,
     dtype: Annotated[list[str] | None, typer.Option(help=f"{', '.join(DTYPES)}. By default the first.")] = None,
     method: Annotated[
@@ -72,7 +74,7 @@ def bench(
     geometries = [find_geometry(name, hidden, layers) for name in dict.fromkeys(geometry or list(GEOMETRIES)[:1])]
     names = find_methods(method or ["v2drop"])
     plans = [
-        Plan(each, tokens, batch or [1], *schedules_of(names, each.decoder(), keep, ALL in (method or [])))
+        Plan(each, tokens, batch_size or [1], *schedules_of(names, each.decoder(), keep, ALL in (method or [])))
         for each in geometries
     ]
     places = list(product(find_devices(device or ["cpu"]), find_dtypes(dtype or list(DTYPES)[:1])))

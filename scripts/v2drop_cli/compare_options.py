@@ -34,7 +34,7 @@ Timed = Annotated[int, typer.Option(min=0, help="How many questions to time, one
 TaskFile = Annotated[
     Path | None,
     typer.Option(
-        help="A JSON Lines file: question, image or video (paths relative to the file), and accepted answers. Case, "
+        help="A JSON Lines file: question, image or video (paths relative to its folder), and accepted answers. Case, "
         "surrounding space and a full stop are ignored.",
         resolve_path=True,
     ),

@@ -12,12 +12,6 @@ import typer
 
 from .options import DEFAULT_HELP, RETAIN_HELP, SCHEDULE_HELP, STAGES_HELP, AsJson, Methods, Model, Presets
 
-LMMS_MODELS = {
-    "llava": "v2drop_llava_hf",
-    "llava_next": "v2drop_llava_next",
-    "qwen2_vl": "v2drop_qwen2_vl",
-}
-
 
 def evaluate(
     model: Model,
@@ -57,17 +51,18 @@ def evaluate(
     from v2drop_lmms_eval.choices import list_choices
     from v2drop_lmms_eval.runs import ANSWERS, Evaluation, make_run
     from v2drop_lmms_eval.table import compare, markdown, print_tables
-    from v2drop_loading.checkpoints import find_checkpoint, load_config, load_decoder
+    from v2drop_loading.checkpoints import find_adapter, find_checkpoint, load_decoder
     from v2drop_loading.schedules import budgets_of
     from v2drop_measuring.journal import Journal
     from v2drop_measuring.versions import versions
     from v2drop_terminal.errors import CommandError
 
     checkpoint = find_checkpoint(model)
-    config = load_config(checkpoint)
-    if config.model_type not in LMMS_MODELS:
+    adapter = find_adapter(checkpoint)
+    if adapter.lmms_model is None:
         raise CommandError(
-            f"{model} is a {config.model_type} model; lmms-eval models exist here only for {', '.join(LMMS_MODELS)}"
+            f"{model} is a {adapter.model_types[0]} model, whose adapter names no model of lmms-eval (`lmms_model`); "
+            "see v2drop docs lmms-eval"
         )
     choices = list_choices(
         method or ["v2drop"], preset or [], budgets_of(retain) if retain else [], stages or [], schedule or []
@@ -77,7 +72,7 @@ def evaluate(
         choice.schedule_on(checkpoint, decoder)  # fail now, not after hours of the dense run
     out = out or Path("out/eval") / re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{tasks}")[:100]
     evaluation = Evaluation(
-        LMMS_MODELS[config.model_type], model, tasks, model_args, include_path, limit, batch_size, processes,
+        adapter.lmms_model, model, tasks, model_args, include_path, limit, batch_size, processes,
         not torch.cuda.is_available(),
     )  # fmt: skip
     runs = {

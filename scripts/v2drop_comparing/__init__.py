@@ -1,1 +1,1 @@
-"""Comparisons of methods and models: who takes part, what is asked, and the tables of results."""
+"""Comparisons of methods and models: contenders, questions, and tables of results."""

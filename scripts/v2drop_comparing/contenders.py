@@ -1,4 +1,4 @@
-"""Who takes part in a comparison: each method at each budget, with a schedule that is fair to it."""
+"""The contenders of a comparison: each method at each budget, with a schedule that is fair to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from v2drop_loading.schedules import DENSE, Decoder, Keep, choose_schedule
 class Contender:
     """A method at a budget (None: dense, the stock model) and its schedule, or why its cuts cannot reach the budget.
 
-    `draw` counts the seeds of random, which may take part with several.
+    `draw` numbers the seeds of random, which may take part with several.
     """
 
     method: str
@@ -27,11 +27,11 @@ class Contender:
 
     @property
     def key(self) -> tuple[str, float | None, int]:
-        """What tells it from the others."""
+        """Its unique key among the contenders."""
         return self.method, self.budget, self.draw
 
     def attach(self, model: Any, seed: int, questions: Sequence[int]) -> v2drop.Attachment:
-        """Drop with this method while the model answers a batch of these questions, until the result is left or detached."""
+        """Attach this method for a batch of these questions, until the attachment is exited or detached."""
         return attach_method(model, self.schedule, self.method, seed + self.draw, questions)
 
 
@@ -43,7 +43,7 @@ def choose_contenders(
     schedule: Schedule | None = None,
     random_seeds: int = 1,
 ) -> list[Contender]:
-    """Dense, then each method at each budget, or by one schedule for all of them; random is always there, once for each seed.
+    """Dense, then each method at each budget, or with one schedule for all; random always takes part, once per seed.
 
     Raises:
         MethodError: an unknown method.
@@ -67,12 +67,12 @@ def choose_contenders(
 
 
 def unfairness(contender: Contender, retained: float, vision_tokens: int, samples: int, num_layers: int) -> str | None:
-    """What is wrong where the share retained is not the budget's, within 1 % of it and rounding to whole tokens.
+    """What is wrong if the retained share misses the budget by more than 1 % of it and rounding to whole tokens.
 
     Args:
-        retained: the share that was measured.
-        vision_tokens: of all samples together.
-        samples: how many samples there were.
+        retained: the measured share.
+        vision_tokens: their number in all samples together.
+        samples: the number of samples.
     """
     assert contender.schedule is not None
     budget = 1.0 if contender.budget is None else contender.budget
@@ -80,9 +80,9 @@ def unfairness(contender: Contender, retained: float, vision_tokens: int, sample
     for stage, stop in zip(contender.schedule.stages, [*starts[1:], num_layers], strict=False):
         lost = lost * stage.keep + max(
             1, contender.schedule.min_tokens
-        )  # cuts round, or keep a sample's last or the least
+        )  # cuts round, or keep a sample's last token or the minimum
         rounded += lost * (stop - stage.layer)
     allowed = 0.01 * budget + samples * rounded / (num_layers * max(1, vision_tokens))
     if abs(retained - budget) <= allowed:
         return None
-    return f"retained {retained:.4f} instead of {budget:.4f}: further off than rounding explains"
+    return f"retained {retained:.4f} instead of {budget:.4f}: more than rounding explains"

@@ -1,4 +1,4 @@
-"""One comparison from its settings to its results: models one after the other, each with all that compete on it."""
+"""Runs one comparison from its settings to its results: model by model, each with all its contenders."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ from .harness import Harness, Subject
 from .results import collect, outcome
 from .tasks import FileTask, Task, ZooTask, read_lines, subject_title, zoo_media
 
-RECORDS = 2  # the format of a journal's records: since the second they hold answers
+RECORDS = 2  # the format of a journal's records; since format 2 they hold answers
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked to do; a resumed run must be asked the same.
+    """The settings of a run; a resumed run must have the same ones.
 
     Attributes:
-        models: pairs of a model's name and "image" or "video", or FILE where there is a task.
+        models: pairs of a model's name and "image" or "video", or FILE with a task.
         task: a file of JSON lines; None: the zoo's own questions.
-        schedule: of all methods, in place of budgets.
-        against: a method that takes part, and that all others are tested against; None: random alone is that.
-        random_seeds: with how many seeds random takes part, `seed` and those after it.
+        schedule: one schedule for all methods, in place of budgets.
+        against: a method that takes part and that all others are also tested against; None: only random is.
+        random_seeds: the number of seeds for random, `seed` and the ones after it.
     """
 
     command: str
@@ -65,7 +65,7 @@ class Settings:
     random_seeds: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, with what else results depend on."""
+        """As plain data, with everything else that results depend on."""
         content = hashlib.sha256(self.task.read_bytes()).hexdigest() if self.task and self.task.is_file() else None
         settings = {name: value for name, value in asdict(self).items() if name != "against"}  # which may change later
         return {
@@ -79,12 +79,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out of a run.
+    """The outcome of a run.
 
     Attributes:
-        results: all figures as plain data, ready for JSON.
+        results: all metrics as plain data, ready for JSON.
         answers: one row for each question, method and budget, as `given_answers.as_rows` makes them.
-        differences: where methods differ from dense, model by model.
+        differences: the questions on which methods differ from dense, by model.
     """
 
     results: dict[str, Any]
@@ -99,15 +99,15 @@ def run_comparison(
     named: Collection[str | None] = (),
     pictures: bool = False,
 ) -> Comparison:
-    """Run it, or the rest of it, and return what came out.
+    """Run a comparison, or the rest of it, and return its outcome.
 
     Args:
-        named: methods that must reach every budget; others that cannot have rows of dashes.
-        pictures: whether differences are wanted.
+        named: methods that must reach every budget; others may get rows of dashes.
+        pictures: whether to collect differences.
 
     Raises:
-        CommandError: no model can be loaded and has a task, or an `out` that holds another run's journal. What is wrong
-            with one of several models is told in the results.
+        CommandError: no model can be loaded with a task, or `out` holds another run's journal. Errors of one of several
+            models are reported in the results.
     """
     check_comparison(settings, named)
     checkpoints = [(find_checkpoint(name), modality) for name, modality in settings.models]
@@ -144,13 +144,13 @@ def run_comparison(
 
 
 def check_comparison(settings: Settings, named: Collection[str | None] = ()) -> None:
-    """Refuse what can be told before a model is loaded or a question made.
+    """Check the settings before a model is loaded or a question made.
 
     Raises:
-        CommandError: a missing library, a task that holds no question, or a budget that a method of `named`, or every method,
-            cannot reach.
+        CommandError: a missing library, or a task without questions.
         MethodError: an unknown method.
-        ScheduleError: a schedule that does not fit a model.
+        ScheduleError: a schedule that does not fit a model, or a budget that one of `named`, or every method, cannot
+            reach.
     """
     require_statistics()
     if settings.task is not None:
@@ -164,7 +164,7 @@ def check_comparison(settings: Settings, named: Collection[str | None] = ()) -> 
             raise
         except CommandError:
             if len(settings.models) == 1:
-                raise  # else it is told beside the results of the others
+                raise  # otherwise reported with the results of the others
 
 
 def _check_subject(checkpoint: Checkpoint, modality: str, settings: Settings, named: Collection[str | None]) -> None:
@@ -193,7 +193,7 @@ def _contenders(checkpoint: Checkpoint, settings: Settings, decoder: Decoder) ->
 
 
 def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, device: str) -> Subject:
-    """A model with its task and contenders."""
+    """Load a model with its task and contenders."""
     adapter = find_adapter(checkpoint)
     if settings.task is None:
         _require_questions(checkpoint)
@@ -208,7 +208,7 @@ def load_subject(checkpoint: Checkpoint, modality: str, settings: Settings, devi
 
 
 def subjects_of(models: Sequence[str] | None = None, modality: Modality | None = None) -> list[tuple[str, str]]:
-    """Each model, or all of the zoo, with each sort of media that the zoo asks it about, or with the one that is named."""
+    """Each model (by default all of the zoo) with each modality that the zoo asks it about, or with the given one."""
     from v2drop_zoo.media import media_of
 
     if models and modality is not None:

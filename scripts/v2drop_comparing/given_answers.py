@@ -1,4 +1,4 @@
-"""What models said in a comparison: every answer as a row of a table, and the questions on which a method differs from dense."""
+"""The answers in a comparison: each as a row of a table, and the questions on which a method differs from dense."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from v2drop_measuring.journal import Journal
 
 from .harness import Subject, records_of
 
-MOST = 40  # questions whose pictures a page shows, for each model
+MOST = 40  # questions per model whose pictures a page shows
 LONGEST_SIDE = 240  # pixels of such a picture
 COLUMNS = (
     "model", "modality", "number", "kind", "question", "media", "wanted", "method", "budget", "seed", "answer", "right",
@@ -23,7 +23,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Said:
-    """One answer to one question. `draw` counts the seeds of random."""
+    """One answer to one question. `draw` numbers the seeds of random."""
 
     number: int
     method: str
@@ -35,10 +35,10 @@ class Said:
 
 @dataclass(frozen=True)
 class Difference:
-    """A question that some method answers otherwise than the dense model, and all of these answers.
+    """A question that some method answers differently from the dense model, and all of these answers.
 
     Attributes:
-        picture: what it is about, as a data URI; "" where the file is gone.
+        picture: its picture or frames, as a data URI; "" if the file is gone.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """Of a model: the first `MOST` questions that are answered otherwise, and how many there are."""
+    """For one model, the first `MOST` questions that are answered differently, and how many there are."""
 
     title: str
     count: int
@@ -87,7 +87,7 @@ def as_rows(subject: Subject, answers: Iterable[Said], seed: int) -> list[dict[s
 
 
 def write_answers(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """The rows as CSV."""
+    """Write the rows as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -95,7 +95,7 @@ def write_answers(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def differences_of(subject: Subject, answers: Sequence[Said]) -> Differences:
-    """Where methods differ from dense, with pictures: first what most answer otherwise. Of random the first seed counts."""
+    """Questions on which methods differ from dense, sorted by how many do. Of random, only the first seed counts."""
     dense = {said.number: said for said in answers if said.method == DENSE}
     others: dict[int, list[Said]] = {number: [] for number in dense}
     for said in answers:
@@ -116,5 +116,5 @@ def differences_of(subject: Subject, answers: Sequence[Said]) -> Differences:
 def _picture(subject: Subject, number: int) -> str:
     try:
         return as_data_uri(subject.task.picture(number), LONGEST_SIDE, lossless=0)
-    except Exception:  # it was read before, and is gone or changed by now: what was answered is still of interest
+    except Exception:  # it was read before, but is now gone or changed; the answers are still of interest
         return ""

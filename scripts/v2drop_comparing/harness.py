@@ -1,4 +1,4 @@
-"""The harness: every contender answers the same questions, batch by batch in turn, and all of it goes into the journal."""
+"""The harness: all contenders answer the same questions, batch by batch in turn, and the journal records everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .tasks import Batch, Task, subject_title
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with its task and those who compete on it. Its name and modality tell it from the others."""
+    """A model with its task and contenders. Its name and modality identify it."""
 
     name: str
     modality: str
@@ -43,13 +43,13 @@ class Subject:
 
 
 class Harness:
-    """Runs the contenders of a subject; what the journal holds already is not run again.
+    """Runs the contenders of a subject; what the journal already holds is not run again.
 
     Args:
-        journal: of a run with the same settings.
-        seed: of method random.
+        journal: the journal of a run with the same settings.
+        seed: the seed of method random.
         timed: how many questions are timed one by one.
-        progress: where bars are.
+        progress: the display of progress bars.
     """
 
     def __init__(self, journal: Journal, seed: int, timed: int, progress: Progress) -> None:
@@ -57,9 +57,9 @@ class Harness:
         self._done = {_key(record) for record in journal.records}
 
     def run(self, subject: Subject, bar: TaskID) -> None:
-        """All questions to all contenders, then the timed ones; `bar` shows how far it is."""
+        """Ask all contenders all questions, then the timed ones; `bar` shows the progress."""
         ready = [contender for contender in subject.contenders if contender.error is None]
-        raced = [contender for contender in ready if contender.draw == 0]  # another seed of random takes no other time
+        raced = [contender for contender in ready if contender.draw == 0]  # all seeds of random take the same time
         count = len(subject.task.questions)
         starts, timed, warm = range(0, count, BATCH), min(self.timed, count), False
         self.progress.update(bar, description=subject.title, total=len(ready) * len(starts) + len(raced) * timed)
@@ -70,7 +70,7 @@ class Harness:
             batch = self._load(subject, range(start, min(start + BATCH, count)))
             self._check_same(subject, start, batch)
             if batch.numbers and not warm:
-                self._answers(subject, batch, todo[0])  # what is done for the first time takes more memory
+                self._answers(subject, batch, todo[0])  # warm-up: the first run takes more memory
                 warm = True
             for contender in todo:
                 result = self._answers(subject, batch, contender) if batch.numbers else {"numbers": []}
@@ -79,17 +79,17 @@ class Harness:
             self._time(subject, timed, raced, bar)
 
     def _time(self, subject: Subject, timed: int, raced: Sequence[Contender], bar: TaskID) -> None:
-        """The first `timed` questions one by one."""
+        """Time the first `timed` questions one by one."""
         for number in range(timed):
             todo = self._missing(subject, "timed", number, raced, bar)
             if not todo:
                 continue
             batch = self._load(subject, [number])
             inputs = batch.inputs.to(subject.model.device) if batch.numbers else None
-            turn = number % len(raced)  # nobody is always the first, or behind the same one
+            turn = number % len(raced)  # rotate the order so that no method always runs first
             order = [contender for contender in [*raced[turn:], *raced[:turn]] if contender in todo]
             if inputs is not None:
-                time_answer(subject.model, inputs, order[0], self.seed, number)  # untimed: what is new is slow
+                time_answer(subject.model, inputs, order[0], self.seed, number)  # warm-up, untimed
             for contender in order:
                 times = {} if inputs is None else time_answer(subject.model, inputs, contender, self.seed, number)
                 self._write(subject, "timed", number, contender, times, bar)
@@ -114,7 +114,7 @@ class Harness:
         }
 
     def _load(self, subject: Subject, numbers: Sequence[int]) -> Batch:
-        """A batch; what had to be left out of it goes into the journal."""
+        """Load a batch; what had to be skipped goes into the journal."""
         batch = subject.task.load(numbers)
         for skipped in batch.skipped:
             record = {"record": "skipped", "model": subject.name, "modality": subject.modality, **skipped.to_dict()}
@@ -123,7 +123,7 @@ class Harness:
         return batch
 
     def _check_same(self, subject: Subject, start: int, batch: Batch) -> None:
-        """Raise CommandError where others answered other questions of this batch: some files have come or gone since."""
+        """Raise CommandError if earlier answers are to other questions of this batch: files have come or gone since."""
         where = {"record": "batch", "model": subject.name, "modality": subject.modality, "start": start}
         for record in self.journal.records:
             if where.items() <= record.items() and record["numbers"] != list(batch.numbers):
@@ -135,7 +135,7 @@ class Harness:
     def _missing(
         self, subject: Subject, record: str, start: int, ready: Sequence[Contender], bar: TaskID
     ) -> list[Contender]:
-        """Who has not yet done this; the bar advances by the others."""
+        """The contenders that have not done this yet; the bar advances by the others."""
         keys = {contender: (record, subject.name, subject.modality, start, *contender.key) for contender in ready}
         missing = [contender for contender, key in keys.items() if key not in self._done]
         self.progress.advance(bar, len(ready) - len(missing))
@@ -151,7 +151,7 @@ class Harness:
 
 
 def records_of(journal: Journal, subject: Subject, contender: Contender, record: str) -> Iterator[dict[str, Any]]:
-    """What the journal holds of one contender on one subject, in the order of questions."""
+    """The journal's records of one contender on one subject, in the order of questions."""
     where = (record, subject.name, subject.modality)
     found = [each for each in journal.records if _key(each)[:3] == where and _key(each)[4:] == contender.key]
     return iter(sorted(found, key=lambda each: each["start"]))

@@ -1,4 +1,4 @@
-"""How fast a model answers one question at a time, dense and by each contender in turn, and what that costs."""
+"""Times a model on one question at a time, dense and with each contender in turn, and reports the costs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from v2drop_measuring.timing import LanguageModelTimer
 
 from .contenders import Contender
 
-NEW_TOKENS = 8  # of a timed answer, whatever it says: answers of different lengths could not be compared
+NEW_TOKENS = 8  # of every timed answer: answers of different lengths could not be compared
 
 
 def time_answer(model: Any, inputs: Any, contender: Contender, seed: int, question: int) -> dict[str, Any]:
     """Durations and costs of one answer of `NEW_TOKENS` tokens to a single question.
 
-    Dense is timed on the stock model, without hooks; its costs come from a second run, untimed.
+    Dense is timed on the stock model, without hooks; its costs come from a second, untimed run.
 
     Returns:
         Seconds of the language model: `prefill`, and `decode` of all steps after it. `kv_bytes` and `flops` of the prefill.

@@ -1,4 +1,4 @@
-"""From a journal to results: one row for each model, method and budget, with all that was measured."""
+"""Makes results from a journal: one row for each model, method and budget, with all that was measured."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MEASURED = (
 
 
 def outcome(subject: Subject, journal: Journal, against: str | None = None) -> dict[str, Any]:
-    """What came out for one subject: its rows, what was skipped, and what it ran on; for `against` see `rows`."""
+    """The results of one subject: its rows, skipped lines, and device; for `against` see `rows`."""
     where = {"record": "skipped", "model": subject.name, "modality": subject.modality}
     unread = [record for record in journal.records if where.items() <= record.items()]
     found = rows(subject, journal, against)
@@ -74,7 +74,7 @@ def rows(subject: Subject, journal: Journal, against: str | None = None) -> list
     """One row for each method and budget, dense first, compared with dense and with random at the same budget.
 
     Args:
-        against: a method that all others are tested against too.
+        against: a method that all others are also tested against.
     """
     measured = {
         contender.key[:2]: _measure(subject, contender, journal)
@@ -85,7 +85,7 @@ def rows(subject: Subject, journal: Journal, against: str | None = None) -> list
     result = []
     for contender in subject.contenders:
         if contender.draw:
-            continue  # a further seed of random, which its first row tells of
+            continue  # another seed of random: part of the first seed's row
         row: Row = {
             "model": subject.name,
             "modality": subject.modality,
@@ -110,11 +110,11 @@ def rows(subject: Subject, journal: Journal, against: str | None = None) -> list
 
 
 class _Measured:
-    """What the journal holds of a method at a budget.
+    """The journal's records of a method at a budget.
 
     Attributes:
-        draws: for each seed of random, else once, whether each question was answered right.
-        answers: the share of the draws in which it was.
+        draws: whether each question was answered right, once for each seed of random, otherwise once.
+        answers: for each question, the share of draws in which it was.
     """
 
     def __init__(self, batches: Iterable[dict[str, Any]], times: Iterable[dict[str, Any]]) -> None:
@@ -143,7 +143,7 @@ def _measure(subject: Subject, contender: Contender, journal: Journal) -> _Measu
 
 
 def _tested(contender: Contender, found: _Measured, rival: str, measured: dict[Any, _Measured]) -> float | None:
-    """McNemar's p against a rival at the same budget, of several seeds the median; None against itself or nobody."""
+    """McNemar's p against a rival at the same budget, the median over seeds; None against itself or a missing rival."""
     theirs = measured.get((rival, None if rival == DENSE else contender.budget))
     if theirs is None or not theirs.answers or contender.method == rival:
         return None
@@ -179,7 +179,7 @@ def _accuracy(subject: Subject, contender: Contender, found: _Measured) -> Row:
 
 
 def _speed(times: dict[int, Row], dense: dict[int, Row]) -> Row:
-    """Medians and quartiles over questions; ratios to dense are each question's own."""
+    """Medians and quartiles over questions; ratios to dense are taken per question."""
     both = [(time, dense[number]) for number, time in times.items() if number in dense]
 
     row: Row = {}

@@ -1,4 +1,4 @@
-"""A comparison's results on the screen, in Markdown, in LaTeX, and as CSV."""
+"""Writes a comparison's results to the screen, and as Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .tables import (
     unreached,
 )
 
-NARROWEST = 132  # columns of a screen that every table fits into
+NARROWEST = 132  # columns of a screen: every table fits
 IN_LATEX = (
     "method", "budget", "retained", "right", "95 % interval", "of dense", "p against", "prefill, ms", "prefill / dense",
     "decode, ms", "decode / dense",
@@ -40,7 +40,7 @@ ESCAPED = str.maketrans(
 
 
 def print_results(console: Console, results: dict[str, Any]) -> None:
-    """For people: what every method kept and knew, on each kind of question, and what it took."""
+    """Print what each method kept and answered, by kind of question, and what it cost."""
     if not console.is_terminal:
         console.width = NARROWEST
     for title, rows in by_model(results).items():
@@ -54,9 +54,9 @@ def print_results(console: Console, results: dict[str, Any]) -> None:
 
 
 def _print(console: Console, title: str, texts: Table) -> None:
-    table = rich.table.Table(title=Text(title))  # kinds, names and paths are texts, whatever brackets they hold
+    table = rich.table.Table(title=Text(title))  # kinds, names and paths may hold brackets, which are not markup
     longest = max(len(row[0]) for row in texts.rows)
-    for number, heading in enumerate(texts.headings):  # methods' names are shown as a whole on however narrow a screen
+    for number, heading in enumerate(texts.headings):  # method names are never cut off
         table.add_column(Text(heading), no_wrap=number == 0, min_width=None if number else longest)
     for row in texts.rows:
         table.add_row(*map(Text, row))
@@ -64,7 +64,7 @@ def _print(console: Console, title: str, texts: Table) -> None:
 
 
 def write_markdown(results: dict[str, Any], path: Path) -> None:
-    """The same as a page of Markdown."""
+    """Write the same as Markdown."""
     about = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     lines = [
         f"# {results['command']}: {results['task']['name']}",
@@ -97,7 +97,7 @@ def markdown_line(texts: Sequence[str]) -> str:
 
 
 def write_latex(results: dict[str, Any], path: Path) -> None:
-    """A table of LaTeX for a paper, with the rules of booktabs: the columns that papers print."""
+    """Write a LaTeX table for a paper, with booktabs rules: the columns that papers print."""
     found = [column for column in columns(results) if column.heading.startswith(IN_LATEX)]
     lines = [
         f"% v2drop {results['versions']['v2drop']}, {results['date']}: {results['command']}, {results['task']['name']}, "
@@ -118,7 +118,7 @@ def _latex_line(texts: Sequence[str]) -> str:
 
 
 def write_csv(results: dict[str, Any], file: TextIO) -> None:
-    """All rows' numbers, one line each."""
+    """Write the numbers of all rows, one line each."""
     kinds = kinds_of(results["rows"])
     plain = [_flat(row, kinds) for row in results["rows"]]
     writer = csv.DictWriter(file, list(plain[0]))
@@ -127,7 +127,7 @@ def write_csv(results: dict[str, Any], file: TextIO) -> None:
 
 
 def _flat(row: Row, kinds: Sequence[str]) -> Row:
-    """Plain values alone: of an interval or two quartiles both ends, of each kind of question the share that is right."""
+    """A row as plain values: both ends of intervals and quartiles, and the share of right answers by kind."""
     stages = row["schedule"] and " ".join(f"{layer}:{keep:.4f}" for layer, keep in row["schedule"]["stages"])
     pairs = [name for name in row if name.endswith(("interval", "quartiles"))]
     nested = {*pairs, "by_kind", "position", "seeds"}

@@ -1,4 +1,4 @@
-"""What the tables of a comparison say, wherever they are shown: columns, texts, and the sentences below them."""
+"""The content of a comparison's tables, wherever they are shown: columns, texts, and the legend below them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .results import MEASURED
 from .tasks import subject_title
 
 Row = dict[str, Any]
-MOST_KINDS = 6  # columns: more are wider than a screen or a page
-WHO, KNOWN, TAKEN = "who", "what it knew", "what it took"  # groups of columns: on a screen one table would be too wide
+MOST_KINDS = 6  # columns: more would not fit a screen or a page
+WHO, KNOWN, TAKEN = "who", "what it knew", "what it took"  # groups of columns: one table would be too wide for a screen
 LEGEND = """retained: measured share of vision tokens, averaged over layers; each cut rounds down to whole tokens. Intervals are
-95 %: Wilson's of a share, Bonett and Price's of the ratio of two on the same questions. p: exact McNemar test, two-sided,
-same questions; of several seeds of random the median, and its share is the mean. Times are the language model's on single
-questions, without its head: medians, ± half the distance between quartiles; decode is {decode} steps; {unclear}: one
-question alone, or quartiles of a ratio that lie more than {widest:.0%} apart. Peak: the most memory held during a batch,
-median; working: without what is held at rest. KV and FLOPs: of one question's prefill,
-without what scoring takes. Place: mean of the kept tokens' places in the sequence of vision tokens, 0 the first and 1 the
-last, over the stages; without a position bias it is about 0.5."""
+95 %: Wilson's for a share, Bonett and Price's for the ratio of two shares on the same questions. p: exact two-sided
+McNemar test on the same questions; for several seeds of random, p is the median and the share of right answers the
+mean. Times are the language model's without its head, on single questions: medians, ± half the distance between
+quartiles; decode is {decode} steps; {unclear}: only one question, or quartiles of a ratio more than {widest:.0%} apart.
+Peak: the most memory held during a batch, median; working: peak minus memory held at rest. KV and FLOPs: of one
+question's prefill, without scoring. Place: mean position of the kept tokens in the sequence of vision tokens, from 0
+(first) to 1 (last), over the stages; without a position bias it is about 0.5."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of rows: its heading, what it says of a row, and its group."""
+    """A column of the table of rows: its heading, its text for a row, and its group."""
 
     heading: str
     text: Callable[[Row], str]
@@ -43,7 +43,7 @@ class Table:
 
 
 def columns(results: dict[str, Any]) -> list[Column]:
-    """The columns of a comparison's rows, but for the model."""
+    """The columns of a comparison's rows, except the model."""
     against = results.get("against")
     asked_for = (
         [] if against in (None, BASELINE) else [Column(f"p against {against}", _number("p_against", ".2g"), KNOWN)]
@@ -99,22 +99,22 @@ def _ratio(part: str) -> Callable[[Row], str]:
 
 
 def shown_rows(results: dict[str, Any]) -> list[Row]:
-    """The rows that have a line in tables: measured, or of dashes, as the method's cuts cannot reach the budget.
+    """The rows shown in tables: measured, or of dashes if the method's cuts cannot reach the budget.
 
-    What results of an earlier release do not hold is None.
+    Fields that results of an earlier release lack are None.
     """
     rows = [{**dict.fromkeys((*MEASURED, "unreachable")), **row} for row in results["rows"]]
     return [row for row in rows if row["accuracy"] is not None or row["unreachable"] is not None]
 
 
 def by_model(results: dict[str, Any]) -> dict[str, list[Row]]:
-    """The rows that are shown of each model, by its title."""
+    """The shown rows of each model, by its title."""
     rows = shown_rows(results)
     return {title: [row for row in rows if title_of(row) == title] for title in dict.fromkeys(map(title_of, rows))}
 
 
 def title_of(row: Row) -> str:
-    """The model of a row, and what it was asked about."""
+    """The title of a row's model, with what it was asked about."""
     return subject_title(row["model"], row["modality"])
 
 
@@ -132,9 +132,9 @@ def all_numbers(results: dict[str, Any]) -> Table:
 
 
 def right_by_kind(rows: Sequence[Row]) -> list[Table]:
-    """Of one model's rows, how many answers of each kind of question are right, `MOST_KINDS` kinds a table.
+    """The share of right answers in one model's rows by kind of question, `MOST_KINDS` kinds per table.
 
-    There are none where all questions are of one kind.
+    There are no tables if all questions are of one kind.
     """
     measured = [row for row in rows if row["by_kind"] is not None]
     kinds = kinds_of(measured)
@@ -150,7 +150,7 @@ def right_by_kind(rows: Sequence[Row]) -> list[Table]:
 
 
 def kinds_of(rows: Iterable[Row]) -> list[str]:
-    """The kinds of question that rows were asked, in the order of the alphabet."""
+    """The kinds of question in the rows, in alphabetical order."""
     return sorted({kind for row in rows for kind in row["by_kind"] or ()})
 
 
@@ -162,11 +162,11 @@ def count_of_questions(results: dict[str, Any]) -> str:
     """How many questions each model was asked."""
     most, fewest = results["task"]["questions"], results["task"].get("fewest", results["task"]["questions"])
     plural = "s" * (most != 1)
-    return f"{most} question{plural}" if most == fewest else f"{fewest} to {most} questions a model"
+    return f"{most} question{plural}" if most == fewest else f"{fewest} to {most} questions per model"
 
 
 def unreached(results: dict[str, Any]) -> list[str]:
-    """Why rows are of dashes."""
+    """Why some rows hold dashes."""
     return [
         f"{title_of(row)}: {row['method']} at {row['budget']:g}: {row['unreachable']}"
         for row in results["rows"]
@@ -182,7 +182,7 @@ def legend() -> str:
 
 
 def problems(results: dict[str, Any]) -> list[str]:
-    """What did not take part: methods and budgets with their reasons, and lines that were skipped."""
+    """What did not run as asked: methods and budgets with their reasons, failed models, and skipped lines."""
     found = []
     for row in results["rows"]:
         if row["error"]:

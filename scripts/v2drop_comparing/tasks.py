@@ -18,15 +18,15 @@ from v2drop_loading.question import Question, read_object
 from v2drop_terminal.errors import CommandError, tell_notes
 from v2drop_terminal.needs import require_zoo
 
-KIND = "question"  # of questions whose line names no kind
-FILE = "file"  # in place of a modality: a file asks what it likes
+KIND = "question"  # the kind of questions whose line names none
+FILE = "file"  # in place of a modality: a file may ask about any media
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question of a task: what kind it is, its words, what it is about, and the answers that are right.
+    """One question of a task: its kind, its text, its media, and the right answers.
 
-    `media` names the picture or video: a file as the task's line names it, or which of the zoo's it is.
+    `media` names the picture or video: the file as the task's line names it, or its number in the zoo.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Batch:
-    """The inputs of some questions, their numbers, and which were left out. `inputs` is None where none was left."""
+    """The inputs of some questions, their numbers, and skipped lines. `inputs` is None if no question was left."""
 
     numbers: Sequence[int]
     inputs: Any
@@ -61,10 +61,10 @@ class Task(ABC):
     """Questions with right answers.
 
     Attributes:
-        name: what it asks about, or the file's name without its folder and ending.
-        questions: all that can be asked as far as is known before their pictures are read.
+        name: what it asks about, or the file's name without folder and extension.
+        questions: those that can be asked, as far as known before their media is read.
         skipped: lines that cannot be asked.
-        max_new_tokens: the longest answer.
+        max_new_tokens: the length of the longest answer.
     """
 
     name: str
@@ -74,15 +74,15 @@ class Task(ABC):
 
     @abstractmethod
     def load(self, numbers: Sequence[int]) -> Batch:
-        """Read the pictures or videos of the questions of these numbers, once, and make model inputs of them."""
+        """Read the pictures or videos of the questions with these numbers once, and make model inputs."""
 
     @abstractmethod
     def picture(self, number: int) -> Image.Image:
-        """What a question is about, for people: its picture or pictures, or some frames of its video."""
+        """A picture to show what a question is about: its pictures, or some frames of its video."""
 
 
 class ZooTask(Task):
-    """Fresh questions about test-split digits, those of `python -m v2drop_zoo_training.evaluate`.
+    """Fresh questions about test-split digits, the same as in `python -m v2drop_zoo_training.evaluate`.
 
     Raises:
         CommandError: the model is not one of the zoo's, or takes no such media.
@@ -124,9 +124,9 @@ class Line:
 
 
 class FileTask(Task):
-    """The lines of a file, each a JSON object of `question`, `image` or `video` (a path, from the file's folder) and `answers`.
+    """Lines of a file: JSON objects with `question`, `image` or `video` (a path from the file's folder) and `answers`.
 
-    `answers` is a text or a list of texts; `kind` and, for videos, `fps` may be added. Lines that are not so are skipped.
+    `answers` is a text or a list of texts; `kind` and, for videos, `fps` are optional. Other lines are skipped.
 
     Raises:
         CommandError: the file cannot be read, or holds nothing to ask.
@@ -140,7 +140,7 @@ class FileTask(Task):
         self.questions = [line.asked for line in self._lines]
 
     def load(self, numbers: Sequence[int]) -> Batch:
-        """Lines whose files cannot be read, or which the processor cannot take, are left out."""
+        """Lines whose files cannot be read, or that the processor cannot take, are skipped."""
         read: dict[int, Media] = {}
         skipped = []
         for number in numbers:
@@ -154,7 +154,7 @@ class FileTask(Task):
         except CommandError as error:
             if len(numbers) == 1:
                 return Batch([], None, [Skipped(str(self._path), self._lines[numbers[0]].number, str(error))])
-        alone = {number: self.load([number]) for number in numbers}  # to tell which of them it is
+        alone = {number: self.load([number]) for number in numbers}  # to find which of them fails
         fine = [number for number, batch in alone.items() if batch.numbers]
         bad = [line for batch in alone.values() for line in batch.skipped]
         return Batch(fine, self._inputs({number: read[number] for number in fine}) if fine else None, bad)
@@ -170,7 +170,7 @@ class FileTask(Task):
 
 
 def read_lines(path: Path) -> tuple[list[Line], list[Skipped]]:
-    """A file's lines that can be asked, and those that cannot. Raises CommandError where none can."""
+    """A file's lines that can be asked, and those that cannot. Raises CommandError if none can."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -178,7 +178,7 @@ def read_lines(path: Path) -> tuple[list[Line], list[Skipped]]:
     lines, skipped = [], []
     for number, line in enumerate(
         text.split("\n"), start=1
-    ):  # splitlines() would cut at what JSON allows within a text
+    ):  # splitlines() would also cut at characters that JSON allows in texts
         if not line.strip():
             continue
         try:
@@ -192,12 +192,12 @@ def read_lines(path: Path) -> tuple[list[Line], list[Skipped]]:
 
 
 def subject_title(model: str, modality: str) -> str:
-    """A model, and what the zoo asks it about."""
+    """A model's title, with what the zoo asks it about."""
     return model if modality == FILE else f"{model}, {modality}"
 
 
 def zoo_media(model_type: str, modality: str) -> Any:
-    """The kinds of media of this modality that the zoo asks such a model about. Raises CommandError where there are none."""
+    """The zoo's kinds of media of this modality for such a model. Raises CommandError if there are none."""
     from v2drop_zoo.media import media_of
 
     media = media_of(model_type, modality)
@@ -207,7 +207,7 @@ def zoo_media(model_type: str, modality: str) -> Any:
 
 
 def read_line(line: str, folder: Path) -> tuple[Question, Asked]:
-    """The question of one line and what is right. Raises ValueError with what is wrong with it."""
+    """Parse one line into a question and its right answers. Raises ValueError that says what is wrong."""
     data = read_object(line)
     answers = data.get("answers")
     answers = [answers] if isinstance(answers, str) else answers
@@ -217,7 +217,7 @@ def read_line(line: str, folder: Path) -> tuple[Question, Asked]:
         raise ValueError(f"no question: question is {data.get('question')!r}")
     image, video, fps = data.get("image"), data.get("video"), data.get("fps", DEFAULT_FPS)
     if not isinstance(image or video, str) or (image and video):
-        raise ValueError(f"image is {image!r} and video is {video!r}: one of the two is a path")
+        raise ValueError(f"image is {image!r} and video is {video!r}: exactly one of the two must be a path")
     if not isinstance(fps, (int, float)) or not fps > 0:
         raise ValueError(f"fps is {fps!r}: a number above 0")
     images = [folder / image] if image else []

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from v2drop import Adapter, MediaWarning
 from v2drop_media.images import read_image
-from v2drop_media.videos import read_video
-from v2drop_qwen2_vl.video import load_video
+from v2drop_media.videos import ReadsVideos, read_video
 from v2drop_terminal.errors import CommandError
 
 from .question import Question
@@ -46,9 +45,7 @@ class Media:
 def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
     """Read a question's files.
 
-    The adapter reads pictures if it has a reader of its own; otherwise the processor resizes them later. If the
-    architecture requires qwen-vl-utils, a video is read at the size that the checkpoint's processor expects; otherwise its
-    frames are unchanged.
+    The adapter reads them if it has readers of its own; otherwise the processor resizes pictures and frames later.
 
     Raises:
         MediaError: a file is missing, or cannot be read or used.
@@ -64,8 +61,8 @@ def read_media(question: Question, adapter: Adapter, processor: Any) -> Media:
             warnings.simplefilter("always", MediaWarning)
             pictures = [read_image(path, adapter, processor) for path in question.images]
             frames, metadata = None, None
-            if question.video is not None and "qwen_vl_utils" in adapter.requires:
-                frames, metadata = load_video(question.video, processor.video_processor, question.fps)
+            if question.video is not None and isinstance(adapter, ReadsVideos):
+                frames, metadata = adapter.read_video(question.video, processor, question.fps)
             elif question.video is not None:
                 frames, metadata = read_video(question.video, question.fps)
         notes = [str(one.message) for one in told if issubclass(one.category, MediaWarning)]
@@ -80,7 +77,7 @@ def as_inputs(processor: Any, media: Media, prompt: str) -> Any:
 
 
 def batch_inputs(processor: Any, media: Sequence[Media], prompts: Sequence[str]) -> Any:
-    """The inputs of prompts, each with its media, as a batch; see `as_inputs`. Raises CommandError if they do not fit."""
+    """The inputs of a batch of prompts and their media; see `as_inputs`. Raises CommandError if they do not fit."""
     chats = []
     for each, prompt in zip(media, prompts, strict=True):
         _check_prompt(prompt, processor)

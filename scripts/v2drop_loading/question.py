@@ -62,9 +62,7 @@ def _files(
     if brought is None:
         kind = "image" if example is None else example.value
         missing = f"--{kind} and --prompt" if prompt is None else f"--{kind}"
-        raise CommandError(
-            f"{checkpoint.name} has no example{'' if example is None else ' ' + kind}: pass {missing}"
-        )
+        raise CommandError(f"{checkpoint.name} has no example{'' if example is None else ' ' + kind}: pass {missing}")
     return ([], brought.file) if example is ExampleKind.VIDEO else ([brought.file], None)
 
 

@@ -1,1 +1,1 @@
-"""Time, memory and accuracy, and the statistics of what was measured."""
+"""Measures time, memory and accuracy, with their statistics."""

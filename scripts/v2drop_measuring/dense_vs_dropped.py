@@ -1,4 +1,4 @@
-"""Asking a model the same question dense and with dropping, and timing both by turns."""
+"""Asks a model the same question dense and with dropping, and times both in turn."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from v2drop_terminal.errors import CommandError
 from .rounds import in_turns, spread, spread_of_ratios
 from .timing import LanguageModelTimer, now, suitable_threads
 
-STEPS = 8  # decode steps that are timed, whatever the answer: it may be a single token
-ROUNDS = (3, 15)  # at least and at most
-SECONDS = 3.0  # about what rounds may take, beyond the least
+STEPS = 8  # timed decode steps, whatever the length of the answer
+ROUNDS = (3, 15)  # minimum and maximum
+SECONDS = 3.0  # about how long all rounds may take, if more than the minimum
 
 
 class Turn(NamedTuple):
-    """Seconds of one prefill, and of one decode step, the median of `STEPS`."""
+    """Seconds of one prefill, and of one decode step (the median of `STEPS`)."""
 
     prefill: float
     decode: float
@@ -33,21 +33,21 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True)
 class Times:
-    """What was timed, round by round, both ways within each round."""
+    """Times of each round; a round times both dense and dropped."""
 
     dense: list[Turn]
     dropped: list[Turn]
     threads: int
 
     def of(self, part: str) -> dict[str, dict[str, Any]]:
-        """Medians and quartiles of "prefill" or "decode": seconds of both ways, and the ratio of dropped to dense."""
+        """Medians and quartiles of "prefill" or "decode": seconds of both, and the ratio of dropped to dense."""
         dense, dropped = ([getattr(turn, part) for turn in way] for way in (self.dense, self.dropped))
         return {"dense": spread(dense), "dropped": spread(dropped), "ratio": spread_of_ratios(dropped, dense)}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both answers, what was dropped, and how long both ways take."""
+    """Both answers, what was dropped, and the times of both."""
 
     dense: str
     dropped: str
@@ -63,7 +63,7 @@ def compare(
     method: str,
     max_new_tokens: int,
 ) -> Comparison:
-    """Answer with and without dropping. Raises CommandError where there was nothing to drop."""
+    """Answer with and without dropping. Raises CommandError if there was nothing to drop."""
     with suitable_threads(network) as threads:
         dropped = partial(v2drop.attach, network, schedule, method=find_method(method))
         [answer] = generate_answers(network, processor, inputs, max_new_tokens)
@@ -71,14 +71,14 @@ def compare(
             [shorter] = generate_answers(network, processor, inputs, max_new_tokens)
         if attached.report is None:
             raise CommandError(
-                "the prompt held no vision token: does the model's chat template place the picture or video?"
+                "the prompt had no vision tokens: does the model's chat template include the picture or video?"
             )
         ways = {
             "dense": partial(_time, network, inputs, nullcontext),
             "dropped": partial(_time, network, inputs, dropped),
         }
         started = now()
-        in_turns(ways, 0)  # untimed: what is new is slow
+        in_turns(ways, 0)  # warm-up, untimed
         count = min(ROUNDS[1], max(ROUNDS[0], int(SECONDS / (now() - started))))
         rounds = [in_turns(ways, number) for number in range(count)]
     times = Times([turns["dense"] for turns in rounds], [turns["dropped"] for turns in rounds], threads)

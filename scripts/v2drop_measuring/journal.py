@@ -1,4 +1,4 @@
-"""What a long run has done so far, line by line on disk, so that a killed run can go on where it stopped."""
+"""Saves the progress of a long run line by line, so that a killed run can resume where it stopped."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from v2drop_terminal.errors import CommandError
 
 JOURNAL = "journal.jsonl"
-FORMAT = "journal"  # the name of the records' format among settings
-SHA = "sha256"  # the name of a digest among settings
-MOST = 5  # so many changes are told one by one
+FORMAT = "journal"  # the key of the records' format in settings
+SHA = "sha256"  # the key of a digest in settings
+MOST = 5  # changed settings that a message lists
 
 
 class Journal:
-    """An append-only file of JSON lines, the first of which holds the run's settings. Without a folder it forgets.
+    """An append-only file of JSON lines; the first line holds the run's settings. Without a folder nothing is saved.
 
     Attributes:
-        records: what was written, by this run and by those before it.
+        records: the records of this run and of the runs before it.
 
     Raises:
-        CommandError: no folder, or it holds the journal of a run with other settings, or something else.
+        CommandError: not a folder, or its journal is of a run with other settings or cannot be read.
     """
 
     def __init__(self, folder: Path | None, settings: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Journal:
             self._write({"settings": wanted})
 
     def add(self, record: dict[str, Any]) -> None:
-        """Write one record; it is on disk when this returns."""
+        """Write and flush one record."""
         self.records.append(record)
         self._write(record)
 
@@ -76,21 +76,21 @@ def _read(path: Path, content: bytes, wanted: dict[str, Any]) -> list[dict[str, 
 
 
 def check_settings(owner: str, found: Mapping[str, Any], wanted: Mapping[str, Any], option: str) -> None:
-    """Raise CommandError where a run that goes on is asked for something else than the one that was stopped.
+    """Raise CommandError if the settings of a resumed run differ from those of the stopped run.
 
     Args:
-        owner: how the message begins: what is there, and "belongs to" or "holds".
-        option: of the folder.
+        owner: the start of the message: a path, and "belongs to" or "holds".
+        option: the option that names the folder.
     """
     if changes := list(_changes("", found, wanted)):
         told = ", ".join(changes[:MOST]) + (f" and {len(changes) - MOST} more" if len(changes) > MOST else "")
         raise CommandError(
-            f"{owner} a run with other settings: {told}; pass the same settings to go on with it, or another folder to {option}"
+            f"{owner} a run with other settings: {told}; pass the same settings to resume it, or another folder to {option}"
         )
 
 
 def _changes(name: str, before: Any, now: Any) -> Iterator[str]:
-    """What differs, as people call it; of what is told by a digest alone, only that it does."""
+    """The differences in words; for a digest, only that it changed."""
     if before == now:
         return
     if isinstance(before, Mapping) and isinstance(now, Mapping):

@@ -1,4 +1,4 @@
-"""The most memory that a piece of work holds at one time: of the GPU where there is one, else of this process."""
+"""The peak memory of a piece of work: of the GPU if there is one, otherwise of this process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 
 
 class PeakMemory:
-    """Watches what runs inside it; a context manager.
+    """Context manager that measures the peak memory of its block.
 
-    On a CPU it is the process's resident set, libraries and weights included, whose high-water mark Linux keeps and
-    lets one reset. Memory that was freed is given back to the system before, else it would hide what comes.
+    On a CPU it is the process's resident set, including libraries and weights; Linux keeps its high-water mark and can
+    reset it. Freed memory is returned to the system first, or it would hide new allocations.
 
     Attributes:
-        rest: bytes held before; None where it cannot be measured.
-        peak: bytes held at most; None where it cannot be measured.
+        rest: bytes held before the block; None if this cannot be measured.
+        peak: the most bytes held in the block; None if this cannot be measured.
     """
 
     def __init__(self) -> None:
@@ -52,6 +52,6 @@ def _resident(name: str) -> int:
 
 
 def _give_back() -> None:
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""Where kept tokens lie in sequence order: a method that favours late tokens, whatever they show, has a position bias."""
+"""Where kept tokens lie in the sequence: a method that favours late tokens, whatever they show, has a position bias."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BINS = 10
 
 
 def kept_places(report: DropReport, vision_mask: Tensor) -> dict[str, Any]:
-    """Places of the tokens kept after each stage among their sample's vision tokens, from 0, the first, to 1, the last.
+    """Positions of the tokens kept after each stage among their sample's vision tokens, from 0 (first) to 1 (last).
 
     Args:
-        report: of a call on an empty cache.
+        report: the report of a call on an empty cache.
         vision_mask: bool [B, S], the call's vision tokens.
 
     Returns:
-        By stage layer (as a string, ready for JSON): how many were kept, the sum of their places, and a histogram of them.
+        By stage layer (as a string, for JSON): the number of kept tokens, and the sum and histogram of their positions.
     """
     mask = vision_mask.cpu()
     places = (mask.cumsum(1) - 1) / (mask.sum(1, keepdim=True) - 1).clamp(min=1)
@@ -34,9 +34,9 @@ def kept_places(report: DropReport, vision_mask: Tensor) -> dict[str, Any]:
 
 
 def summarise(batches: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """Mean and histogram (shares) of many batches' places, over all stages and of each; None where nothing was kept.
+    """Mean and histogram (shares) of many batches' positions, over all stages and for each; None if nothing was kept.
 
-    Over all stages a token counts once for each that it survived.
+    Over all stages, a token counts once for each stage that it survived.
     """
     stages: dict[str, list[dict[str, Any]]] = {}
     for batch in batches:

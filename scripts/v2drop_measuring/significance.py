@@ -1,4 +1,4 @@
-"""How sure one may be of accuracies: intervals of one and of a ratio, and a test of two on the same questions. Needs scipy."""
+"""Uncertainty of accuracies: intervals for one or a ratio, and a test of two on the same questions. Needs scipy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 
 def wilson_interval(right: float, asked: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927). From 0 to 1 where nothing was asked.
+    """Wilson's score interval for a share (Wilson 1927). From 0 to 1 if nothing was asked.
 
-    `right` may be a mean over several tries, which are taken for one.
+    `right` may be a mean over several tries, which count as one.
     """
     return _wilson(right, asked, _quantile(confidence)) if asked else (0.0, 1.0)
 
@@ -17,23 +17,23 @@ def wilson_interval(right: float, asked: int, confidence: float = 0.95) -> tuple
 def ratio_interval(
     ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95
 ) -> tuple[float, float] | None:
-    """Bonett and Price's interval of the ratio of two shares on the same questions (2006; Fagerland et al. 2014).
+    """Bonett and Price's interval for the ratio of two shares on the same questions (2006; Fagerland et al. 2014).
 
-    It is made of two Wilson intervals, and keeps its promise where both shares are near 1.
+    It combines two Wilson intervals, and keeps its coverage when both shares are near 1.
 
     Args:
-        ours: whether each question was answered right by one, or the share of its tries.
-        theirs: the same questions by the other, whose share is divided by.
+        ours: whether one method answered each question right, or the share of its tries that did.
+        theirs: the same for the other method, whose share is the denominator.
 
     Returns:
-        The lower and the upper end; None where the other answered nothing right.
+        The lower and upper bounds; None if the other method answered nothing right.
     """
     pairs = list(zip(ours, theirs, strict=True))
     right, reference = sum(ours), sum(theirs)
     if not reference:
         return None
     uneven = sum(one * (1 - other) + other * (1 - one) for one, other in pairs)
-    either = right + sum(other * (1 - one) for one, other in pairs)  # questions that one of the two answered right
+    either = right + sum(other * (1 - one) for one, other in pairs)  # questions that at least one answered right
 
     def spread(known: float) -> float:
         return math.sqrt((1 - (known + 1) / (either + 2)) / (known + 1))
@@ -57,11 +57,11 @@ def _wilson(right: float, asked: float, z: float) -> tuple[float, float]:
 
 
 def mcnemar(ours: Sequence[bool], theirs: Sequence[bool]) -> float:
-    """The exact two-sided p-value of McNemar's test: how likely so uneven a split of the questions on which two differ is.
+    """The exact two-sided p-value of McNemar's test: how likely so uneven a split of their differing answers is.
 
     Args:
-        ours: whether each question was answered right by one.
-        theirs: the same questions by the other.
+        ours: whether one method answered each question right.
+        theirs: the same for the other method.
 
     Raises:
         ValueError: different numbers of questions.

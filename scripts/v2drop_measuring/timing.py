@@ -1,4 +1,4 @@
-"""How long the language model takes: prefill and decode steps apart, without the vision tower."""
+"""Times the language model: prefill and decode steps separately, without the vision tower."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import nn
 
 from v2drop import get_adapter
 
-TINY = 20_000_000  # weights: with fewer, a second thread costs more than it gains
+TINY = 20_000_000  # weights: with fewer, a second thread costs more than it saves
 
 
 class LanguageModelTimer:
-    """Times each forward call of the inner model, less what its other parts (the vision tower) take; a context manager.
+    """Context manager that times each forward call of the inner model, minus its other parts (the vision tower).
 
-    Enter it after attaching v2drop: then all that v2drop does before and after the layers is counted.
+    Enter it after attaching v2drop, so that all its work before and after the layers is counted.
 
     Attributes:
-        seconds: one duration a forward call, the prefill first.
+        seconds: one duration per forward call, the prefill first.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -62,21 +62,21 @@ class LanguageModelTimer:
 
 
 def now() -> float:
-    """Seconds, once the devices have done what they were told."""
+    """The time in seconds, once the GPU has finished its queued work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def threads_for(network: Any) -> int:
-    """One thread for a tiny model on a CPU, torch's own number for others."""
+    """One thread for a tiny model on a CPU, otherwise torch's current number."""
     tiny = network.device.type == "cpu" and sum(weight.numel() for weight in network.parameters()) < TINY
     return 1 if tiny else torch.get_num_threads()
 
 
 @contextmanager
 def suitable_threads(network: Any) -> Iterator[int]:
-    """Inside, torch uses as many threads as `threads_for` says; yields how many."""
+    """Inside the block, torch uses the number of threads that `threads_for` returns; yields that number."""
     usual = torch.get_num_threads()
     torch.set_num_threads(threads_for(network))
     try:

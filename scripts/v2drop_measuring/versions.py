@@ -10,7 +10,7 @@ import v2drop
 
 
 def versions() -> dict[str, str]:
-    """Of what results depend on."""
+    """Versions of Python and of the packages that results depend on."""
     import transformers
 
     found = {"v2drop": v2drop.__version__, "torch": torch.__version__, "transformers": transformers.__version__}

@@ -1,1 +1,1 @@
-"""Pages and plots: what dropping kept on a picture, and what a comparison found."""
+"""Pages and plots: the tokens kept on a picture, and the results of a comparison."""

@@ -1,4 +1,4 @@
-"""The page of a comparison: plots and tables of each model, and the questions on which methods answer otherwise than dense."""
+"""The page of a comparison: plots and tables of each model, and the answers that differ from the dense model's."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .comparison_plots import comparison_plots
 from .page import html_table, page_part, write_page
 from .plots import as_figure, plot_style, save_plot
 
-LONGEST = 80  # letters of a model's name in files' names
+LONGEST = 80  # characters of a model's name in file names
 
 
 def write_comparison(results: dict[str, Any], path: Path, differences: Sequence[Differences] = ()) -> None:
-    """The page of a comparison. `results` are plain data, as `results.collect` returns them; numbers may be None."""
+    """Write the page of a comparison. `results` are plain data from `results.collect`; numbers may be None."""
     write_page([comparison_section(results, differences)], path)
 
 
 def save_plots(results: dict[str, Any], folder: Path) -> None:
-    """Every plot as an SVG and a PDF file, named for the model and what it shows."""
+    """Save every plot as an SVG and a PDF file, named after the model and what it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     with plot_style(on_paper=True):
@@ -47,7 +47,7 @@ def save_plots(results: dict[str, Any], folder: Path) -> None:
 def comparison_section(results: dict[str, Any], differences: Sequence[Differences] = (), number: int = 0) -> str:
     """Plots and tables of a comparison, model by model, then the differences; see `write_comparison`.
 
-    `number` tells its plots from those of the page's other comparisons.
+    `number` sets its plots apart from those of the page's other comparisons.
     """
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     threads = f"{results['threads']} thread{'s' * (results['threads'] != 1)}"
@@ -76,9 +76,9 @@ def comparison_section(results: dict[str, Any], differences: Sequence[Difference
 def _model(results: dict[str, Any], title: str, rows: Sequence[Row], name: str) -> str:
     plots = "".join(as_figure(plot) for plot in comparison_plots(rows, name))
     tables = [
-        ("What methods keep and know", group_of(results, rows, KNOWN)),
+        ("Tokens kept and accuracy", group_of(results, rows, KNOWN)),
         *(("Right answers by kind of question", table) for table in right_by_kind(rows)),
-        ("What they take", group_of(results, rows, TAKEN)),
+        ("Time and memory", group_of(results, rows, TAKEN)),
     ]
     parts = [
         f'<h4>{heading}</h4><div class="wide" tabindex="0" role="region" aria-label="{heading}">{html_table(table)}</div>'
@@ -88,12 +88,12 @@ def _model(results: dict[str, Any], title: str, rows: Sequence[Row], name: str) 
 
 
 def _differences(found: Differences) -> str:
-    title = f"{found.title}: {found.count} of {found.asked} questions are answered otherwise than by the dense model"
+    title = f"{found.title}: {found.count} of {found.asked} questions are answered differently from the dense model"
     head = f"<h3>{html.escape(title)}</h3>"
     if not found.shown:
         return head
-    first = "" if len(found.shown) == found.count else f"The {len(found.shown)} that most methods answer otherwise. "
-    told = f'<p class="about">{first}Every answer stands in answers.csv, which --out writes.</p>'
+    first = "" if len(found.shown) == found.count else f"The {len(found.shown)} that most methods answer differently. "
+    told = f'<p class="about">{first}All answers are in answers.csv, which --out writes.</p>'
     return f'{head}{told}<div class="cards">{"".join(map(_card, found.shown))}</div>'
 
 
@@ -117,7 +117,7 @@ def _answer(said: Said, who: str) -> str:
 
 
 def _who(same: Iterable[Said]) -> str:
-    """Methods with the budgets at which they say the same."""
+    """Methods with the budgets at which they give the same answer."""
     budgets: dict[str, list[str]] = {}
     for said in same:
         budgets.setdefault(said.method, []).append(f"{said.budget:g}")
@@ -125,12 +125,12 @@ def _who(same: Iterable[Said]) -> str:
 
 
 def _slug(text: str) -> str:
-    """What may stand in a file's name on any system."""
+    """Text that is valid in a file name on any system."""
     return "-".join("".join(char if char.isalnum() else " " for char in text).split())[:LONGEST] or "model"
 
 
 def _new_name(name: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken; some systems do not tell capitals."""
+    """The name, with a number if it is taken; case is ignored, as some systems do."""
     number, found = 1, name
     while found.casefold() in taken:
         number, found = number + 1, f"{name}-{number + 1}"

@@ -19,7 +19,7 @@ BARS = (
     ("decode_ms", 1.0, "Decode, with quartiles", "ms"),
     ("total_ms", 1.0, "Prefill and decode together", "ms"),
     ("peak_bytes", 1e-6, "Peak memory", "MB"),
-    ("working_bytes", 1e-6, "Working memory: the peak without what is held at rest", "MB"),
+    ("working_bytes", 1e-6, "Working memory: peak minus memory held at rest", "MB"),
     ("kv_bytes", 1e-3, "KV cache", "kB"),
 )
 
@@ -31,11 +31,11 @@ COSTS = (
 
 
 def comparison_plots(rows: Sequence[Row], name: str) -> list[Plot]:
-    """All that were measured, in the style that is set by `plot_style`.
+    """All plots that have data, in the style set by `plot_style`.
 
     Args:
-        rows: of one model, as in results; what is None was not measured.
-        name: begins the plots' names, which tell them from those of other models.
+        rows: the rows of one model, as in results; None was not measured.
+        name: the start of the plots' names, which sets them apart from those of other models.
     """
     plots = [_accuracy(rows, f"{name}-accuracy")]
     for field, scale, title, unit in COSTS:
@@ -51,7 +51,7 @@ def _dense(rows: Sequence[Row]) -> Row | None:
 
 
 def _by_method(rows: Sequence[Row], field: str) -> dict[str, list[Row]]:
-    """The rows of each method but dense that hold a field, by rising budget."""
+    """The rows of each method except dense that have a field, by increasing budget."""
     found: dict[str, list[Row]] = {}
     for row in sorted((row for row in rows if row["budget"] is not None), key=lambda row: row["budget"]):
         if row[field] is not None:
@@ -103,8 +103,8 @@ def _accuracy_at_cost(rows: Sequence[Row], field: str, scale: float, title: str,
         axes.plot(across, up, marker=marker(method), markersize=4.5, linewidth=1.2, label=method, color=colour(method))
         told.append(", ".join([method, *(f"{y:.1f} % at {x:.4g}" for x, y in zip(across, up, strict=True))]))
     add_legend(figure, axes)
-    alt = f"Right answers against {unit}, one mark a budget: {listed(told)}"
-    return Plot(figure, name, f"Accuracy against {title}, one mark a budget", alt)
+    alt = f"Right answers against {unit}, one mark per budget: {listed(told)}"
+    return Plot(figure, name, f"Accuracy against {title}, one mark per budget", alt)
 
 
 def _bars(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, name: str) -> Plot | None:
@@ -133,7 +133,7 @@ def _bars(rows: Sequence[Row], field: str, scale: float, title: str, unit: str, 
 
 
 def _error_bars(axes: Axes, places: Sequence[float], rows: Sequence[Row], field: str) -> None:
-    """Quartiles of times, where there are any."""
+    """Draw the quartiles of times, if there are any."""
     quartiles = f"{field.removesuffix('_ms')}_quartiles"
     measured = [(x, row[quartiles]) for x, row in zip(places, rows, strict=True) if row.get(quartiles) is not None]
     if measured:
@@ -146,7 +146,7 @@ def _mean_places(rows: Sequence[Row], name: str) -> Plot | None:
     methods = _by_method(rows, "position")
     if not methods:
         return None
-    figure, axes = new_plot(3.0, "mean place of kept tokens: 0 first, 1 last")
+    figure, axes = new_plot(3.0, "mean position of kept tokens: 0 first, 1 last")
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)
     budgets, told = sorted({row["budget"] for found in methods.values() for row in found}), []
     for number, (method, found) in enumerate(methods.items()):
@@ -159,7 +159,7 @@ def _mean_places(rows: Sequence[Row], name: str) -> Plot | None:
     axes.set_yticks(range(len(methods)), list(methods))
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    alt = f"Mean place of kept tokens by method and budget: {listed(told)} Without a bias 0.5."
+    alt = f"Mean position of kept tokens by method and budget: {listed(told)} 0.5 means no bias."
     return Plot(figure, name, "Position bias (larger marks: larger budgets)", alt)
 
 
@@ -168,7 +168,7 @@ def _histograms(rows: Sequence[Row], name: str) -> Plot | None:
     methods = {method: row for method, row in methods.items() if row["position"].get("histogram")}
     if not methods:
         return None
-    figure, axes = new_plot(3.0, "place in the sequence: 0 first, 1 last", "share of kept tokens, %")
+    figure, axes = new_plot(3.0, "position in the sequence: 0 first, 1 last", "share of kept tokens, %")
     axes.axhline(100 / BINS, color=INK, linestyle="--", linewidth=1, label="no bias")
     for method, row in methods.items():
         shares = [100 * share for share in row["position"]["histogram"]]

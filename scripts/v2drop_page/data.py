@@ -1,4 +1,4 @@
-"""What the page's script reads: tokens, panels, variation and what each method drops, as plain data."""
+"""Plain data for the page's script: tokens, panels, variation, and what each method drops."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .traces import Scores, Trace
 def explorer_data(
     layout: VisionLayout, panels: Sequence[Panel], variation: Tensor, traces: Sequence[Trace]
 ) -> dict[str, Any]:
-    """Ready for JSON.
+    """The data of a page, ready for JSON.
 
     Args:
-        layout: where the N tokens of the one sample lie.
-        panels: what shows them.
+        layout: where the N tokens of the only sample lie.
+        panels: the panels that show them.
         variation: float32 [layers - 1, N], as `traces.dense_variation` returns it.
         traces: what each method did.
     """
@@ -44,7 +44,7 @@ def explorer_data(
 
 
 def dropped_before(layout: VisionLayout, trace: Trace, depth: int) -> list[int]:
-    """For each token of the first sample the layer before which it is dropped; `depth` where it never is."""
+    """For each token of the first sample, the layer before which it is dropped, or `depth` if it never is."""
     gone = [depth] * len(layout.position)
     for layer, samples in sorted(trace.report.kept.items()):
         kept = set(samples[0].tolist())
@@ -55,7 +55,7 @@ def dropped_before(layout: VisionLayout, trace: Trace, depth: int) -> list[int]:
 
 
 def _scores(layout: VisionLayout, scores: Scores) -> list[dict[str, Any]]:
-    """By rising layer, the score of each token; None of one that was gone, or could not be dropped."""
+    """By increasing layer, the score of each token; None if it was gone or could not be dropped."""
     stages = []
     for layer, (columns, values) in sorted(scores.items()):
         found = dict(zip(columns.tolist(), _rounded([values.tolist()])[0], strict=True))
@@ -77,5 +77,5 @@ def _where(layout: VisionLayout) -> list[str]:
 
 
 def _rounded(rows: Sequence[Sequence[float]]) -> list[list[float]]:
-    """To four significant digits: a page is to stay small. What is not finite becomes 0, for JSON knows it not."""
+    """Round to four significant digits to keep pages small. Non-finite values become 0, as JSON cannot hold them."""
     return [[float(f"{value:.4g}") if abs(value) < float("inf") else 0.0 for value in row] for row in rows]

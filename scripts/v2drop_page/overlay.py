@@ -1,4 +1,4 @@
-"""Pictures and video frames with the tokens kept at each stage: what was dropped is darkened."""
+"""Pictures and video frames with the tokens kept at each stage; dropped tokens are darkened."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from v2drop_loading.media import Media
 from v2drop_loading.pictures import frames_as_images
 from v2drop_terminal.errors import CommandError
 
-PANEL, FRAME = 288, 144  # pixels: the sides that a picture and a video's frame are enlarged to at least
-LONGEST = 3  # times that: the longer side at most
-FRAMES = 8  # so many steps of a longer video are shown
+PANEL, FRAME = 288, 144  # pixels: pictures and video frames are enlarged to at least these sides
+LONGEST = 3  # times that: the maximum of the longer side
+FRAMES = 8  # steps that are shown of a longer video
 CAPTION, GAP = 22, 8
 
 
@@ -33,9 +33,9 @@ class _Row(NamedTuple):
 
 
 def check_overlay(path: Path) -> None:
-    """Raise CommandError for an overlay that cannot be written: before the run, not after it."""
+    """Raise CommandError if an overlay cannot be written: before the run, not after it."""
     if not path.resolve().parent.is_dir():
-        raise CommandError(f"cannot write {path}: there is no folder {path.resolve().parent}")
+        raise CommandError(f"cannot write {path}: no such folder: {path.resolve().parent}")
     if path.is_dir() or path.suffix.lower() not in Image.registered_extensions():
         raise CommandError(f"cannot write {path}: name an image file, such as overlay.png")
 
@@ -43,9 +43,9 @@ def check_overlay(path: Path) -> None:
 def as_shown(
     media: Media, layout: VisionLayout, pixel_values: Tensor | None, processor: Any
 ) -> list[list[Image.Image]]:
-    """What each picture or video looks like in the pixels that its tokens' boxes count: one image, or one a frame.
+    """Each picture or video in the pixel coordinates of its tokens' boxes: one image, or one per frame.
 
-    That is the whole picture at the layout's size, or where the processor crops all pictures to one size, what is left.
+    That is the whole picture at the layout's size, or the cropped one if the processor crops pictures to one size.
     """
     sizes = [(width, height) for height, width in layout.size.tolist()]
     if pixel_values is not None and pixel_values.ndim == 4:
@@ -72,14 +72,14 @@ def draw_overlay(
 ) -> Image.Image:
     """The pictures and videos of the first sample, as they are and at each stage.
 
-    A picture is a row with one panel a stage; where its tokens look at it both as a whole and in tiles, a row for each. A
-    video is a row a stage, with its frames from left to right. Tokens that end a row of the picture are counted, not drawn.
+    A picture is a row with one panel per stage; if its tokens show it both as a whole and in tiles, a row for each. A video
+    is a row per stage, with its frames from left to right. Tokens that end a row of the picture are counted, not drawn.
 
     Args:
         shown: as `as_shown` returns it.
-        names: of the files, told where there are several.
+        names: file names, shown if there are several.
         layout: where tokens lie.
-        report: which were kept.
+        report: which tokens were kept.
     """
     stages = {"all": set(layout.position[layout.sample == 0].tolist())}
     stages |= {f"from layer {layer}": set(samples[0].tolist()) for layer, samples in report.kept.items()}
@@ -126,7 +126,7 @@ def _film_rows(
             image = images[min(first, len(images) - 1)]
             caption = when if stage == "all" else f"{when}: {len(_kept(tokens, layout, kept))} of {int(tokens.sum())}"
             panels.append(_Panel(caption, _panel(image, layout, tokens, kept, scale, stage)))
-        part = f" ({len(chosen)} of {len(steps)} steps in time shown)" if stage == "all" and chosen != steps else ""
+        part = f" ({len(chosen)} of {len(steps)} time steps shown)" if stage == "all" and chosen != steps else ""
         rows.append(_Row(_count(stage, mine, layout, kept) + part, panels))
     return rows
 
@@ -150,13 +150,13 @@ def _panel(
     dark = Image.blend(large, Image.new("RGB", large.size, (24, 24, 32)), 0.82)
     for number in _kept(tokens, layout, kept):
         left, top, right, bottom = (round(edge * scale) for edge in layout.box[number].tolist())
-        if right > left and bottom > top and int(layout.row[number]) >= 0:  # else the end of a row, or a class token
+        if right > left and bottom > top and int(layout.row[number]) >= 0:  # not a row's end or a class token
             dark.paste(large.crop((left, top, right, bottom)), (left, top))
     return dark
 
 
 def _scale(picture: Image.Image, side: int) -> float:
-    """Whole for small pictures, so that their pixels stay squares."""
+    """A whole number for small pictures, so that their pixels stay square."""
     whole = max(1, -(-side // min(picture.size)))
     return min(whole, LONGEST * side / max(picture.size))
 

@@ -1,4 +1,4 @@
-"""Pages: single HTML files that ask no network, and their section of one question: what was dropped, layer by layer."""
+"""Pages: single HTML files that need no network, and the section on one question: what was dropped, layer by layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONG = 24  # characters: longer texts in a table are wrapped
 
 
 def write_page(sections: Sequence[str], path: Path) -> None:
-    """Put sections, as `example_section` and `comparison_page.comparison_section` make them, into a page."""
+    """Write a page of sections from `example_section` and `comparison_page.comparison_section`."""
     style, script = (page_part(name).template for name in ("page.css", "page.js"))
     content = "\n".join(sections)
     page = page_part("page.html").substitute(style=style, script=script, content=content, version=v2drop.__version__)
@@ -42,16 +42,16 @@ def example_section(
     variation: Tensor,
     traces: Sequence[Trace],
 ) -> str:
-    """What was dropped for one question: the pictures with a slider over layers, plots, and answers.
+    """Show what was dropped for one question: the pictures with a slider over layers, plots, and answers.
 
     Args:
-        model: its name.
-        answer: the dense model's.
-        layout, panels, variation, traces: as `page_data.explorer_data` takes them.
+        model: the model's name.
+        answer: the dense model's answer.
+        layout, panels, variation, traces: as `data.explorer_data` takes them.
     """
     data = json.dumps(explorer_data(layout, panels, variation, traces), separators=(",", ":")).replace("<", "\\u003c")
     shown, total = sum(len(panel.tokens) for panel in panels), len(layout.position)
-    part = "" if shown == total else f"The film strip shows {shown} of {total} tokens; counts are of all."
+    part = "" if shown == total else f"The frames show {shown} of {total} tokens; counts include all."
     radios = [
         f'<label><input type="radio" name="method" value="{number}"{" checked" * (number == 0)}> '
         f"{html.escape(trace.method)}</label>"
@@ -74,7 +74,7 @@ def example_section(
 
 
 def _answers(dense: str, traces: Sequence[Trace]) -> str:
-    columns = ["", "answer", "stages", "retained", "prefill FLOPs", "KV cache", "mean place of kept tokens"]
+    columns = ["", "answer", "stages", "retained", "prefill FLOPs", "KV cache", "mean position of kept tokens"]
     rows = [["dense", dense, "none", "100%", "1.00 x", "1.00 x", "-"]]
     for trace in traces:
         report = trace.report
@@ -98,5 +98,5 @@ def _cell(text: str) -> str:
 
 
 def page_part(name: str) -> Template:
-    """A piece of HTML of the folder assets, to be filled in."""
+    """A template from the assets folder."""
     return Template((PARTS / name).read_text(encoding="utf-8"))

@@ -15,9 +15,9 @@ from v2drop_loading.pictures import as_data_uri
 
 Shape = tuple[float, float, float, float]  # left, top, width, height, in pixels of the picture
 
-STEPS = 16  # so many steps of a longer video are shown
-LARGEST, LARGEST_FRAME = 1280, 512  # pixels of the longer side that are stored
-MARK = 0.04  # of the picture's longer side: the width of a token that shows none of it
+STEPS = 16  # steps that are shown of a longer video
+LARGEST, LARGEST_FRAME = 1280, 512  # pixels: the longer side of stored images, at most
+MARK = 0.04  # share of the picture's longer side: the width of a token that shows no part of it
 
 
 class Panel(NamedTuple):
@@ -25,12 +25,12 @@ class Panel(NamedTuple):
 
     Attributes:
         title: what it shows.
-        image: as a data URI.
-        size: width and height in the pixels that shapes count.
-        frame: the region to draw, larger than the picture where tokens stand beside it.
+        image: the picture as a data URI.
+        size: width and height in the pixels of the shapes.
+        frame: the region to draw, larger than the picture if tokens lie beside it.
         tokens: their numbers in the layout.
-        shapes: of each of them.
-        marks: whether it stands beside the picture: the end of a row, or a class token.
+        shapes: the shape of each token.
+        marks: whether each token lies beside the picture: the end of a row, or a class token.
         tiles: outlines of the picture's tiles.
     """
 
@@ -49,7 +49,7 @@ def make_panels(shown: Sequence[Sequence[Image.Image]], names: Sequence[str], la
 
     Args:
         shown: as `overlay.as_shown` returns it.
-        names: of the files.
+        names: the names of the files.
         layout: where tokens lie.
     """
     panels = []

@@ -1,4 +1,4 @@
-"""How plots look, and turning them into SVG that stands in a page and takes the page's colours."""
+"""The style of plots, and their conversion to SVG that takes the page's colours."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, LINE = "#0a0b0c", "#0d0e0f"  # stand for the page's own colours, which differ between light and dark
+INK, LINE = "#0a0b0c", "#0d0e0f"  # placeholders for the page's colours, which differ between light and dark
 COLOURS = {
     "v2drop": "#e0533d", "fastv": "#3b82c4", "pyramiddrop": "#8a63c9", "sparsevlm": "#159a8c", "dart": "#c0850c",
     "random": "#858b95", "uniform": "#6f9427", DENSE: INK,
 }  # fmt: skip
 OTHERS = ("#c2559d", "#a0673b", "#4f9fb5", "#9a9a2a")
 MARKERS = "osD^vPX*"
-_known = list(COLOURS)  # methods in the order in which they came up
-WIDTH = 4.6  # inches: what fills a column of the page at about its own size
-LETTER, HANDLE = 5.0, 34.0  # points of a legend's letters, about, and of the line and the space beside a name
+_known = list(COLOURS)  # methods in the order of their first use
+WIDTH = 4.6  # inches: fills a column of the page at about its natural size
+LETTER, HANDLE = 5.0, 34.0  # points, roughly: a letter of a legend, and the line and space beside a name
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "v2drop", "font.size": 9.5, "axes.titlesize": 9.5, "text.color": INK,
     "axes.edgecolor": LINE, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": LINE,
@@ -37,12 +37,12 @@ ON_PAPER = {"grid.color": "#dddddd", "axes.edgecolor": "#888888", "pdf.fonttype"
 
 
 class Plot(NamedTuple):
-    """A plot and what goes with it.
+    """A plot with its name and texts.
 
     Attributes:
-        name: tells its ids from those of a page's other plots, and its file from the others.
+        name: sets its ids apart from those of a page's other plots, and its file from other files.
         title: its caption.
-        alt: what it shows, for those who do not see it.
+        alt: what it shows, as an alternative text.
     """
 
     figure: Figure
@@ -52,17 +52,17 @@ class Plot(NamedTuple):
 
 
 def require_plots() -> None:
-    """Raise CommandError where the plotting library is missing."""
+    """Raise CommandError if the plotting library is missing."""
     require("pages are drawn with", "v2drop[page]", ["matplotlib"])
 
 
 def colour(method: str) -> str:
-    """A method's colour, the same in every plot; those that do not ship get theirs as they come."""
+    """A method's colour, the same in every plot; custom methods get theirs in the order of their first use."""
     return COLOURS.get(method) or OTHERS[(_place(method) - len(COLOURS)) % len(OTHERS)]
 
 
 def marker(method: str) -> str:
-    """A method's marker: colours alone do not reach everybody."""
+    """A method's marker, for readers who cannot tell the colours apart."""
     return MARKERS[_place(method) % len(MARKERS)]
 
 
@@ -74,7 +74,7 @@ def _place(method: str) -> int:
 
 @contextmanager
 def plot_style(on_paper: bool = False) -> Iterator[None]:
-    """Inside, plots are made as a page shows them, or in the colours of paper. Raises what `require_plots` raises."""
+    """Inside the block, plots are made for a page, or in colours for paper. Raises what `require_plots` raises."""
     require_plots()
     from matplotlib import rc_context
 
@@ -83,7 +83,7 @@ def plot_style(on_paper: bool = False) -> Iterator[None]:
 
 
 def new_plot(height: float = 3.0, across: str = "", up: str = "") -> tuple[Figure, Axes]:
-    """An empty plot with the names of its axes."""
+    """An empty plot with labelled axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -94,7 +94,7 @@ def new_plot(height: float = 3.0, across: str = "", up: str = "") -> tuple[Figur
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
-    """Names of what was drawn, below the plot, in as many columns as fit; none where nothing has a name."""
+    """Add a legend below the plot, in as many columns as fit; none if nothing has a name."""
     lines, names = axes.get_legend_handles_labels()
     if names:
         longest = max(map(len, names))
@@ -104,7 +104,7 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 
 def save_plot(plot: Plot, folder: Path) -> None:
-    """The plot as NAME.svg and NAME.pdf. Made within `plot_style(on_paper=True)`, without a date: the same twice."""
+    """Save a plot, made in `plot_style(on_paper=True)`, as NAME.svg and NAME.pdf, without dates: always the same."""
     plot.figure.savefig(folder / f"{plot.name}.svg", metadata={"Date": None, "Title": plot.title})
     plot.figure.savefig(folder / f"{plot.name}.pdf", metadata={"CreationDate": None, "Title": plot.title})
 
@@ -127,5 +127,5 @@ def as_figure(plot: Plot) -> str:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """For alternative texts."""
+    """A list for an alternative text."""
     return "; ".join(parts) + "."

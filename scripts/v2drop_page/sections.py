@@ -1,4 +1,4 @@
-"""The sections of the page that `v2drop show` writes: an example that is asked now, and comparisons that were made before."""
+"""The sections of the page that `v2drop show` writes: an example that is asked now, and earlier comparisons."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .page import example_section
 from .panels import make_panels
 from .traces import dense_variation, trace
 
-NEEDED = ("command", "rows", "task", "versions")  # of results, whatever else they hold
+NEEDED = ("command", "rows", "task", "versions")  # keys that results must have
 NO_RESULTS = "holds no results of compare-methods or compare-models, as --json and --out write them"
 
 
 def read_comparison(path: Path, number: int = 0) -> str:
-    """The section of a file of results; `number` tells it from others on its page. Raises CommandError where it holds none."""
+    """The section of a results file; `number` is unique on its page. Raises CommandError if the file has no results."""
     try:
         results = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise CommandError(f"{path} {NO_RESULTS}: it is no JSON") from error
+        raise CommandError(f"{path} {NO_RESULTS}: it is not JSON") from error
     lacking = [name for name in NEEDED if not isinstance(results, dict) or name not in results]
     if lacking:
         raise CommandError(f"{path} {NO_RESULTS}: it has no {' and no '.join(lacking)}")
@@ -51,7 +51,7 @@ def ask_example(
     keep: Keep,
     max_new_tokens: int,
 ) -> str:
-    """The section of a question that is asked of a model, dense and by each method."""
+    """Ask a model a question, dense and with each method, and return the section about it."""
     adapter, decoder = find_adapter(checkpoint), load_decoder(checkpoint)
     schedules = {method: choose_schedule(method, decoder, keep, checkpoint.schedule) for method in methods}
     processor = load_processor(checkpoint)

@@ -28,7 +28,7 @@ def _tokens_per_layer(traces: Sequence[Trace]) -> Plot:
     axes.step([-0.5, depth - 0.5], [total, total], color=INK, linestyle="--", linewidth=1, label="dense")
     edges = [layer - 0.5 for layer in range(depth + 1)]
     for number, trace in enumerate(traces):
-        width = 1.6 + 0.9 * (len(traces) - 1 - number)  # methods with one schedule would hide each other
+        width = 1.6 + 0.9 * (len(traces) - 1 - number)  # methods with the same schedule would hide each other
         alive, shade = trace.report.tokens_per_layer, colour(trace.method)
         axes.stairs(alive, edges, baseline=None, color=shade, linewidth=width, label=trace.method)
     axes.set_ylim(0, total * 1.05)
@@ -59,7 +59,7 @@ def _places(traces: Sequence[Trace]) -> list[Plot]:
     measured = [trace for trace in traces if trace.position is not None]
     if not measured:
         return []
-    figure, axes = new_plot(across="place in the sequence: 0 first, 1 last", up="share of kept tokens, %")
+    figure, axes = new_plot(across="position in the sequence: 0 first, 1 last", up="share of kept tokens, %")
     centres = [(number + 0.5) / BINS for number in range(BINS)]
     axes.axhline(100 / BINS, color=INK, linestyle="--", linewidth=1, label="no bias")
     means = []
@@ -75,5 +75,5 @@ def _places(traces: Sequence[Trace]) -> list[Plot]:
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     add_legend(figure, axes)
-    alt = f"Histogram of the kept tokens' places over all stages; mean places: {listed(means)} Without a bias 0.5."
+    alt = f"Histogram of the kept tokens' positions over all stages; mean positions: {listed(means)} 0.5 means no bias."
     return [Plot(figure, "places", "Where kept tokens lie (with their mean)", alt)]

@@ -1,4 +1,4 @@
-"""What a page shows of one question: how much tokens vary in the dense model, and what each method keeps and answers."""
+"""The data of one question: how much tokens vary in the dense model, and what each method keeps and answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from v2drop_loading.methods import find_method
 from v2drop_measuring.position_bias import kept_places, summarise
 from v2drop_terminal.errors import CommandError
 
-Scores = dict[int, tuple[Tensor, Tensor]]  # by stage layer, columns int64 [n] and their scores float32 [n]
+Scores = dict[int, tuple[Tensor, Tensor]]  # by stage layer, positions int64 [n] and their scores float32 [n]
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,8 @@ class Trace:
 
     Attributes:
         position: as `summarise` returns it.
-        scores: by stage layer, what the method made of the first sample's tokens: the columns that could be dropped, and
-            their scores.
-        varies: whether the score is the variation, which is of interest at every layer.
+        scores: by stage layer, the positions of the first sample's tokens that could be dropped, and their scores.
+        varies: whether the score is the variation, which is shown at every layer.
     """
 
     method: str
@@ -46,7 +45,7 @@ class Trace:
 def trace(
     network: Any, processor: Any, inputs: Mapping[str, Any], method: str, schedule: Schedule, max_new_tokens: int
 ) -> Trace:
-    """Answer one question while dropping. Raises CommandError where there was nothing to drop."""
+    """Answer one question while dropping. Raises CommandError if there was nothing to drop."""
     recorded: Scores = {}
     chosen = find_method(method)
     with v2drop.attach(network, schedule, method=_recording(chosen, recorded)) as run:
@@ -54,7 +53,7 @@ def trace(
     mask = v2drop.get_adapter(network).vision_mask(network, inputs)
     if run.report is None or mask is None:
         raise CommandError(
-            "the prompt held no vision token: does the model's chat template place the picture or video?"
+            "the prompt had no vision tokens: does the model's chat template include the picture or video?"
         )
     position = summarise([kept_places(run.report, mask)])
     varies = type(chosen) is V2Drop and chosen.metric == "l2"
@@ -62,7 +61,7 @@ def trace(
 
 
 def _recording(method: Method, into: Scores) -> Method:
-    """The same method, whose scores of the first sample are written down at each stage."""
+    """The same method, which also records the first sample's scores at each stage."""
 
     class Recording(type(method)):  # type: ignore[misc]
         def score(self, context: StageContext) -> Tensor:
@@ -79,10 +78,10 @@ def _recording(method: Method, into: Scores) -> Method:
 def dense_variation(network: Any, adapter: Adapter, inputs: Mapping[str, Any], columns: Tensor) -> Tensor:
     """How much tokens change in the stock model: float32 [layers - 1, N], on the CPU.
 
-    Row i compares the inputs of the layers i + 1 and i, by the L2 norm.
+    Row i compares the inputs of layers i + 1 and i by the L2 norm.
 
     Args:
-        columns: int64 [N], the tokens' columns in the first sample.
+        columns: int64 [N], the tokens' positions in the first sample.
     """
     rows: list[Tensor] = []
     previous: list[Tensor] = []

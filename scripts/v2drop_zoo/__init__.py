@@ -1,6 +1,6 @@
-"""Tiny models that were really trained and ship with the package, and how they were trained.
+"""Tiny trained models that ship with the package, and the questions that they answer.
 
-They show that the product works; they are no evidence about models of 7B parameters. Each checkpoint's README.md is
+They show that the package works; they are no evidence about models of 7B parameters. Each checkpoint's README.md is
 its model card.
 """
 
@@ -10,5 +10,5 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
 def zoo_models() -> list[str]:
-    """Names of the models that ship."""
+    """Names of the bundled models."""
     return sorted(folder.name for folder in CHECKPOINTS.glob("*") if (folder / "config.json").exists())

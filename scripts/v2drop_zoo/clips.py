@@ -1,4 +1,4 @@
-"""Short videos for the zoo: two real digits that come one after the other and move, each in its own lane."""
+"""Short videos for the zoo: two real digits that appear one after the other and move, each in its own lane."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .digits import Split, draw_ink, load_split
 from .scenes import CELL, COLOURS, STEP, Digit, cell_names, draw_clutter, paint
 
 SIDE = 2 * CELL  # pixels: a clip is a square of 2 x 2 cells
-FRAMES, PAIR = 8, 2  # frames in a clip, and how many of them show one state of affairs: the model's temporal patch
+FRAMES, PAIR = 8, 2  # frames in a clip, and frames between two moves: the model's temporal patch
 RATE = 2  # frames per second, at which video readers for Qwen2-VL sample, so that they read every frame
 STRIDE = 2 * STEP  # pixels that a digit moves from one pair of frames to the next
 NOISE = (
@@ -26,7 +26,7 @@ WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames ``[8, height, width, 3]`` uint8, the digits in the order they come, the way each moves, and ink's owners.
+    """Frames ``[8, height, width, 3]`` uint8, digits in order of appearance, their directions, and ink owners.
 
     A digit's cell and box are those where it first appears; `owner` says which digit's ink each pixel of each frame
     shows (-1: none).
@@ -40,9 +40,9 @@ class Clip:
 
 
 def draw_clip(rng: np.random.Generator, split: Split) -> Clip:
-    """Draw two digits of distinct value and colour; the second comes, and the first goes, one pair of frames later.
+    """Draw two digits of distinct value and colour; the second appears and disappears one pair of frames after the first.
 
-    Both move along their lanes, which are either both rows or both columns of the canvas, to and fro independently.
+    They move along lanes that are either both rows or both columns of the canvas, each in a direction of its own.
     """
     scans = load_split(split)
     background = draw_clutter(rng, SIDE, SIDE)
@@ -92,9 +92,9 @@ def write_video(frames: np.ndarray, target: Path | IO[bytes]) -> None:
 
 
 def compressed(frames: np.ndarray) -> np.ndarray:
-    """The frames as a video file gives them back, with what lossy compression does to them: the same shape, uint8.
+    """The frames after a round trip through a lossy video file: the same shape, uint8.
 
-    A few pixels differ from run to run: FFmpeg's scaler rounds by where its buffers lie in memory.
+    A few pixels differ from run to run: the rounding of FFmpeg's scaler depends on where its buffers lie in memory.
     """
     file = io.BytesIO()
     write_video(frames, file)

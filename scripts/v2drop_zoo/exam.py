@@ -17,14 +17,14 @@ from .media import SHOWN, MediaKind
 from .questions import Question, ask
 from .scenes import Scene
 
-LONGEST_ANSWER = 3  # new tokens: a word, and the end of the answer
+LONGEST_ANSWER = 3  # new tokens: enough for a word and the end-of-sequence token
 Asked = tuple[Scene | Clip, Question]
 
 
 def fresh_questions(
     count: int, seed: int, split: Split = "test", media: Sequence[MediaKind] = SHOWN["llava"]
 ) -> Iterator[Asked]:
-    """`count` pictures or videos of one split's digits with a question each, kinds and media in turn; by the seed."""
+    """`count` seeded pictures or videos of a split's digits with a question each; kinds and media alternate."""
     rng = np.random.default_rng([seed, 7])
     for number in range(count):
         medium = media[number % len(media)]
@@ -33,7 +33,7 @@ def fresh_questions(
 
 
 def batch_inputs(processor: Any, batch: Sequence[Asked]) -> Any:
-    """Model inputs for a batch of questions; videos through mp4 files."""
+    """Model inputs for a batch of questions; videos pass through mp4 files."""
     with tempfile.TemporaryDirectory() as folder:
         chats = [
             [{"role": "user", "content": [_content(shown, Path(folder) / f"{number}.mp4"), _text(question)]}]

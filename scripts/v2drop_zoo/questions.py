@@ -1,4 +1,4 @@
-"""The questions that the zoo's pictures and videos are asked, with their answers. Words only: the tokenizer is word-level."""
+"""The questions about the zoo's pictures and videos, with their answers. Words only: the tokenizer is word-level."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _some_digit(shown: Scene | Clip, rng: np.random.Generator) -> Digit:
 
 
 def _some_cell(scene: Scene, rng: np.random.Generator) -> tuple[str, Digit | None]:
-    """A cell as a question names it and the digit in it, or None; one question in six asks for an empty cell."""
+    """The phrase for a cell and the digit in it, or None; one question in six asks for an empty cell."""
     if rng.random() < 1 / 6:
         taken = {digit.cell for digit in scene.digits}
         empty = [cell for cell in range(len(scene.names)) if cell not in taken]
@@ -108,7 +108,7 @@ KINDS: Kinds = {
     "is there": _is_there,
 }
 ANSWERABLE = tuple(kind for kind in KINDS if kind != "is there")
-"""The kinds that pictures are measured on. Presence was trained once, as it does no harm, but the answers stay at chance."""
+"""The kinds of question that pictures are evaluated on. Presence is left out: its answers stay at chance."""
 CLIP_KINDS: Kinds = {
     "digit of colour": _digit_of_colour,
     "colour of digit": _colour_of_digit,
@@ -124,7 +124,7 @@ MOTION_WORDS = ["way", "does", "move", "came", "first", "last", *WAYS]
 
 
 def ask(shown: Scene | Clip, rng: np.random.Generator, kind: str | None = None, kinds: Sequence[str] = ()) -> Question:
-    """Ask one question about a picture or video, of a random kind of `kinds` (by default of all) unless one is named."""
+    """Ask one question about a picture or video, of the given kind, or of a random one of `kinds` (by default all)."""
     names = list(kinds or (CLIP_KINDS if isinstance(shown, Clip) else KINDS))
     kind = kind or names[rng.integers(len(names))]
     text, answer = ALL_KINDS[kind](shown, rng)

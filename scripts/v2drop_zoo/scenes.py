@@ -10,7 +10,7 @@ from PIL import Image
 from .digits import Split, draw_ink, load_split
 
 CELL = 48  # pixels: a canvas is a grid of cells, each holding at most one digit
-STEP = 12  # pixels: digits start near multiples of this, the zoo's patch size, which makes them far quicker to learn
+STEP = 12  # pixels: digits start near multiples of this, the zoo's patch size, so they are learned much faster
 COLOURS = {
     "red": (235, 50, 45),
     "green": (45, 200, 60),
@@ -37,7 +37,7 @@ class Digit:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture ``[height, width, 3]`` uint8, its digits, which digit's ink each pixel shows (-1: none), its cells' names."""
+    """A picture ``[height, width, 3]`` uint8, its digits, the digit whose ink each pixel shows (or -1), cell names."""
 
     pixels: np.ndarray
     digits: tuple[Digit, ...]
@@ -50,7 +50,7 @@ class Scene:
 
 
 def cell_names(rows: int, columns: int) -> tuple[str, ...]:
-    """The cells' names like a chess board's squares, row by row: a1, a2, ... b1, ...; the same on every canvas."""
+    """Cell names like the squares of a chess board, row by row: a1, a2, ... b1, ...; the same on every canvas."""
     return tuple(SQUARES[row * 4 + column] for row in range(rows) for column in range(columns))
 
 
@@ -64,7 +64,7 @@ def draw_scene(
 ) -> Scene:
     """Draw 2 to 5 digits of distinct value and colour in distinct cells of a cluttered canvas.
 
-    A crowded scene has a digit in every cell, of any value and colour: good for learning to read, not for asking.
+    A crowded scene has a digit in every cell, of any value and colour: good for learning to read, not for questions.
     """
     scans = load_split(split)
     height, width = rows * CELL, columns * CELL
@@ -90,7 +90,7 @@ def draw_scene(
 def paint(
     pixels: np.ndarray, owner: np.ndarray, ink: np.ndarray, shade: np.ndarray, top: int, left: int, index: int
 ) -> None:
-    """Put one digit's ink ``[size, size]`` in its shade onto a picture, and mark its pixels as its own, in place."""
+    """Paint one digit's ink ``[size, size]`` in its shade onto a picture and mark the pixels that it owns, in place."""
     window = (slice(top, top + ink.shape[0]), slice(left, left + ink.shape[1]))
     alpha = np.clip(ink * 1.3, 0, 1)[..., None]
     pixels[window] = pixels[window] * (1 - alpha) + shade * alpha

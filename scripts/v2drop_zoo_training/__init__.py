@@ -1,1 +1,1 @@
-"""How the models of the zoo are built, trained and measured."""
+"""Builds, trains and evaluates the zoo models."""

@@ -1,4 +1,4 @@
-"""What each of the zoo's models looks like before training: stock transformers classes, very small."""
+"""Builds each zoo model before training, from stock transformers classes with very small configs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from transformers import (
 from .labels import PATCH, TILE
 from .tokens import chat_template
 
-try:  # transformers 5.0 names the Pillow processors so; later releases need torchvision under these names
+try:  # transformers 5.0 has the Pillow processors under the plain names, which need torchvision in later releases
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as ImageProcessor
     from transformers.models.llava_next.image_processing_pil_llava_next import (
         LlavaNextImageProcessorPil as TileProcessor,
@@ -41,7 +41,7 @@ YOUNG_LAYERS = (
     2,
     4,
     6,
-)  # a language model that starts from nothing learns to answer with these; the others join later
+)  # warm-up layers: a language model trained from scratch learns to answer with these; the others join later
 NORMALIZE = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}
 
 
@@ -79,7 +79,7 @@ def _clip(image_size: int) -> CLIPVisionConfig:
 
 
 def build_llava(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
-    """The untrained tiny LLaVA: CLIP vision tower, projector, Llama text model of 12 layers; 144 tokens a picture."""
+    """The untrained tiny LLaVA: CLIP vision tower, projector, Llama text model of 12 layers; 144 tokens per picture."""
     config = LlavaConfig(
         text_config=_llama(tokenizer),
         vision_config=_clip(CANVAS),
@@ -107,7 +107,7 @@ def build_llava(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
 
 
 def build_llava_next(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
-    """The tiny LLaVA-NeXT: the same parts on tiles of 96 pixels; two tiles side by side or one on the other."""
+    """The tiny LLaVA-NeXT: the same parts on tiles of 96 pixels; two tiles, side by side or stacked."""
     pinpoints = [[TILE, 2 * TILE], [2 * TILE, TILE]]
     config = LlavaNextConfig(
         text_config=_llama(tokenizer),
@@ -141,9 +141,9 @@ def build_llava_next(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
 def build_qwen2_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
     """The tiny Qwen2-VL: a vision tower without absolute positions, Qwen2 text model of 12 layers with M-RoPE.
 
-    A token shows 12 x 12 pixels of two frames. Rotary frequencies fall from 1 to 0.005 per step: the first two pairs
-    of a head tell times apart, the next three rows, the first few of the last eleven columns; the slow rest is
-    left for comparing contents wherever they are.
+    A token shows 12 x 12 pixels of two frames. Rotary frequencies fall from 1 to 0.005 per step. The first two pairs of
+    a head encode time, the next three encode rows, and the first few of the last eleven encode columns; the slow rest is
+    left for comparing contents at any distance.
     """
     from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
@@ -186,7 +186,7 @@ def build_qwen2_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
             size={"shortest_edge": TILE * TILE, "longest_edge": CANVAS * CANVAS}, **patches
         ),
         tokenizer=tokenizer,
-        # a reader may have enlarged a small video; the few pixels more save the way back from a rounding error
+        # a reader may have enlarged a small video; the margin of a few pixels allows for rounding errors
         video_processor=Qwen2VLVideoProcessor(size={"shortest_edge": clip - 96, "longest_edge": clip + 96}, **patches),
         chat_template=chat_template("<vision> <image> </vision>", "<vision> <video> </vision>"),
     )
@@ -195,7 +195,7 @@ def build_qwen2_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[Any, Any]:
 
 @torch.no_grad()
 def _start_positions_from_the_grid(model: LlavaForConditionalGeneration) -> None:
-    """Start the vision tower's position table from 2-D sines and cosines: learned from noise, places stay blurred."""
+    """Initialize the position table with 2-D sines and cosines: learned from noise, positions stay blurred."""
     table = next(p for name, p in model.named_parameters() if name.endswith("position_embedding.weight"))
     quarter, grid = HIDDEN // 4, CANVAS // PATCH
     rate = torch.exp(-math.log(100.0) * torch.arange(quarter) / quarter)
@@ -209,10 +209,10 @@ def _start_positions_from_the_grid(model: LlavaForConditionalGeneration) -> None
 
 @torch.no_grad()
 def start_language_model(model: Any) -> None:
-    """Start with words that differ clearly, and with layers beyond the young ones passing everything through.
+    """Initialize clearly different word embeddings, and make all but the warm-up layers pass their input through.
 
-    From transformers' default scale (0.02) the embeddings of answer words soon all point the same way, and telling
-    them apart takes most of the training.
+    From transformers' default scale (0.02), the embeddings of answer words soon all point the same way, and separating
+    them takes most of the training.
     """
     model.get_input_embeddings().weight.mul_(25)
     for number, layer in enumerate(model.model.language_model.layers):

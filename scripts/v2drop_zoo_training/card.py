@@ -1,7 +1,7 @@
-"""Write what stands beside a zoo model's weights: ``python -m v2drop_zoo_training.card llava``.
+"""Write the files beside a zoo model's weights: ``python -m v2drop_zoo_training.card llava``.
 
 Its recommended schedule and examples (v2drop.json, example.png, example.mp4), and its model card (README.md) with measured
-figures.
+accuracies.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SHOWN = {"image": "pictures", "video": "videos"}
 def write_recommendation(
     recipe: Recipe, folder: Path, layers: tuple[int, ...], model: Any, processor: Any
 ) -> v2drop.Schedule:
-    """The recommended schedule, and as examples the first test-split questions that are answered right both ways."""
+    """The recommended schedule; examples are the first test-split questions answered right, dense and with dropping."""
     depth = len(v2drop.get_adapter(model).decoder_layers(model))
     schedule = v2drop.Schedule.for_budget(depth, RETAINED, layers)
     scene, question = find_example(recipe.of("image"), schedule, model, processor)
@@ -74,7 +74,7 @@ def find_example(media: Sequence[MediaKind], schedule: v2drop.Schedule, model: A
 def measure_all(
     model: Any, processor: Any, layers: tuple[int, ...], questions: Sequence[Asked], seed: int
 ) -> dict[tuple[str, float], Result]:
-    """Every way of choosing tokens at every budget, by (name, budget), on the same questions; dense at budget 1."""
+    """Results of every method at every budget, by (name, budget), on the same questions; dense at budget 1."""
     depth = len(v2drop.get_adapter(model).decoder_layers(model))
     results = {("dense", 1.0): measure(model, processor, questions)}
     for budget in BUDGETS:
@@ -124,14 +124,14 @@ MEASURED = """
 
 
 def wrapped(paragraph: str) -> str:
-    """A paragraph in lines of up to 120 characters."""
+    """Wrap a paragraph into lines of up to 120 characters."""
     return textwrap.fill(" ".join(paragraph.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def main(
-    name: Annotated[str, typer.Argument(help=f"which model: {', '.join(LAYERS)}")],
-    questions: Annotated[int, typer.Option(help="How many questions.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
+    name: Annotated[str, typer.Argument(help=f"Zoo model: {', '.join(LAYERS)}.")],
+    questions: Annotated[int, typer.Option(help="Number of questions.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the questions.")] = 0,
 ) -> None:
     """Write the schedule, examples and model card of a trained zoo model."""
     require_zoo(["image", "video"])

@@ -1,7 +1,7 @@
-"""Measure a zoo model on fresh questions: ``python -m v2drop_zoo_training.evaluate llava --questions 1000 --seed 0``.
+"""Evaluate a zoo model on fresh questions: ``python -m v2drop_zoo_training.evaluate llava --questions 1000 --seed 0``.
 
-Through the real thing: pictures or mp4 files with test-split digits, the checkpoint's own processor and chat template,
-`generate`.
+It uses the real pipeline: pictures or mp4 files with test-split digits, the checkpoint's own processor and chat
+template, and `generate`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BATCH = 50
 
 @dataclass(frozen=True)
 class Result:
-    """How many questions of each kind were asked and answered right, and the share of vision tokens kept (or None)."""
+    """Numbers of questions asked and answered right by kind, and the share of vision tokens kept (or None)."""
 
     asked: dict[str, int]
     right: dict[str, int]
@@ -59,7 +59,7 @@ def measure(
     seed: int = 0,
     progress: bool = True,
 ) -> Result:
-    """Ask every question; with a schedule, while dropping. The seed is of method "random"."""
+    """Ask every question, dropping tokens if there is a schedule. `seed` is for method "random"."""
     asked: dict[str, int] = {}
     right: dict[str, int] = {}
     shares = []
@@ -81,19 +81,19 @@ def measure(
 
 
 def answer_batch(model: Any, processor: Any, batch: Sequence[Asked]) -> list[str]:
-    """The model's answers, greedily, through processor, chat template and generate."""
+    """The model's greedy answers, through processor, chat template and generate."""
     return generate_answers(model, processor, batch_inputs(processor, batch).to(model.device), LONGEST_ANSWER)
 
 
 def main(
-    name: Annotated[str, typer.Argument(help="A zoo model, or a folder that holds one.")],
-    questions: Annotated[int, typer.Option(min=1, help="How many questions.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
-    modality: Annotated[str, typer.Option(help="image, or video if the model watches videos.")] = "image",
-    retain: Annotated[float | None, typer.Option(help="Drop tokens, keeping this share; without it, dense.")] = None,
+    name: Annotated[str, typer.Argument(help="A zoo model, or the folder of one.")],
+    questions: Annotated[int, typer.Option(min=1, help="Number of questions.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the questions.")] = 0,
+    modality: Annotated[str, typer.Option(help="image, or video if the model takes videos.")] = "image",
+    retain: Annotated[float | None, typer.Option(help="Share of vision tokens to keep; dense by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Measure a zoo model on fresh questions about test-split digits."""
+    """Evaluate a zoo model on fresh questions about test-split digits."""
     require_zoo([modality])
     checkpoint = find_checkpoint(name)
     model, processor = load_model(checkpoint, "cpu")

@@ -1,7 +1,7 @@
-"""What each vision token shows, in the order of the model's tokens: the labels that help a model to learn to look.
+"""Labels of what each vision token shows, in the order of the model's tokens, which help a model to learn to see.
 
-Each token has five: its digit (10: none), its colour (6: none), its cell, and in videos, where it shows a digit, whether
-that is the digit that comes first (0) or goes last (1) while it is alone, and once it has moved, which way.
+Each token has five labels: its digit (10: none), its colour (6: none) and its cell; in videos, for tokens that show a
+digit, also whether it is the first (0) or last (1) digit, while it is alone, and its direction, once it has moved.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from v2drop_zoo.clips import FRAMES, PAIR, WAYS, Clip
 from v2drop_zoo.scenes import COLOURS, Digit, Scene
 
 IGNORED = -100
-PATCH = 12  # pixels on a side of what one vision token shows, in every model of the zoo
-TILE = 96  # pixels on a side of a tile of the LLaVA-NeXT model
+PATCH = 12  # pixels along a side of a vision token, in every zoo model
+TILE = 96  # pixels along a side of a LLaVA-NeXT tile
 NO_DIGIT, NO_COLOUR = 10, len(COLOURS)
 
 
@@ -25,10 +25,10 @@ def patch_labels(owner: np.ndarray, digits: Sequence[Digit], grid: tuple[int, in
     """The labels of each patch of one picture, int64 [height / 12, width / 12, 5].
 
     Args:
-        owner: which digit's ink each pixel shows, -1 for none, [height, width].
+        owner: the digit whose ink each pixel shows, -1 for none, [height, width].
         digits: the digits.
         grid: rows and columns of cells.
-        names: the number of each cell's name, row by row.
+        names: the index of each cell's name, row by row.
     """
     rows, columns = owner.shape[0] // PATCH, owner.shape[1] // PATCH
     patches = owner.reshape(rows, PATCH, columns, PATCH).swapaxes(1, 2).reshape(rows * columns, -1)
@@ -50,9 +50,9 @@ def one_grid(scene: Scene, grid: tuple[int, int], names: Sequence[int]) -> Tenso
 
 
 def base_and_tiles(scene: Scene, grid: tuple[int, int], names: Sequence[int]) -> Tensor:
-    """LLaVA-NeXT: the whole picture squeezed into one tile, then all rows of the tiles, a newline token after each.
+    """LLaVA-NeXT: the whole picture squeezed into one tile, then all rows of the tiles, each ending in a newline token.
 
-    Tiles are looked at one by one, so that their patches cannot know their cell; the squeezed picture's can.
+    Tiles are encoded one by one, so their patches cannot know their cell; patches of the squeezed picture can.
     """
     height, width = scene.owner.shape
     steps = np.arange(TILE)
@@ -65,11 +65,11 @@ def base_and_tiles(scene: Scene, grid: tuple[int, int], names: Sequence[int]) ->
 
 
 def frame_pairs(shown: Scene | Clip, grid: tuple[int, int], names: Sequence[int]) -> Tensor:
-    """Qwen2-VL: patches row by row, for a video one pair of frames after the other."""
+    """Qwen2-VL: patches row by row; for a video, one pair of frames after another."""
     if isinstance(shown, Scene):
         return one_grid(shown, grid, names)
     pairs = []
-    alone = (0, FRAMES // PAIR - 1)  # when the first digit, and the last, has the canvas to itself
+    alone = (0, FRAMES // PAIR - 1)  # the pairs in which the first and the last digit are alone
     for pair, owner in enumerate(shown.owner[::PAIR]):
         labels = patch_labels(owner, shown.digits, grid, names).flatten(0, 1)
         for index, (digit, way) in enumerate(zip(shown.digits, shown.ways, strict=True)):

@@ -1,4 +1,4 @@
-"""What a zoo model is taught with: the losses of a training step."""
+"""The losses of a training step of a zoo model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .labels import IGNORED, NO_DIGIT
 from .question_packing import Packed
 from .recipes import Recipe
 
-# what a language model has to find out itself of each digit if the tower cannot know it: which label, after how many layers
+# labels that the language model must find out if the tower cannot know them: index of the label, number of layers
 FINDINGS = {"places": (2, 2), "turns": (3, 2), "ways": (4, 4)}
 
 
 class Lesson(nn.Module):
-    """The model and what it is taught with; the forward pass is a training loss."""
+    """The model with its training losses; the forward pass returns them."""
 
     def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Lesson(nn.Module):
         return losses
 
     def _patch_loss(self, features: torch.Tensor, labels: torch.Tensor, learn_words: bool) -> torch.Tensor:
-        """How badly each patch names its digit, colour and cell, by the words' own embeddings."""
+        """The loss of naming each patch's digit, colour and cell with the words' own embeddings."""
         background = labels[..., 0] == NO_DIGIT
         loss = features.new_zeros(())
         for index, words in enumerate(self.words[: 3 if self.recipe.tower_knows_places else 2]):
@@ -74,24 +74,24 @@ class Lesson(nn.Module):
 
     @torch.no_grad()
     def _share_read(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The share of the vision tokens with a digit that name it rightly, to watch while training."""
+        """The share of vision tokens with a digit that name it correctly, for monitoring."""
         shown = (labels[..., 0] != IGNORED) & (labels[..., 0] != NO_DIGIT)
         named = self._name(features, self.words[0], learn_words=False).argmax(-1)
         return (named == labels[..., 0])[shown].float().mean()
 
     def _finding_loss(self, states: torch.Tensor, labels: torch.Tensor, index: int) -> torch.Tensor:
-        """How badly the states of vision tokens that show a digit name one of their labels."""
+        """The loss of naming one label from the states of vision tokens that show a digit."""
         return F.cross_entropy(self._name(states, self.words[index], learn_words=True), labels[:, index])
 
     def _name(self, features: torch.Tensor, words: torch.Tensor, learn_words: bool) -> torch.Tensor:
-        """Logits of the words. A tower that is brought to an inherited language model leaves its words as they are."""
+        """Logits of the words. A new tower for an inherited language model leaves its word embeddings unchanged."""
         embeddings = self.model.get_input_embeddings()(words)
         return F.normalize(features, dim=-1) * HIDDEN**0.5 @ (embeddings if learn_words else embeddings.detach()).T
 
     def _answer(
         self, features: torch.Tensor, batch: Packed, layers: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [P, S, vocabulary] and the vision tokens' states [layers, P, V, hidden] that enter each layer."""
+        """Logits [P, S, vocabulary], and the input states [layers, P, V, hidden] of the vision tokens at each layer."""
         text = self.model.get_input_embeddings()(batch.input_ids)
         embeds = torch.cat([text[:, : batch.vision.start], features, text[:, batch.vision.stop :]], dim=1)
         language_model = self.model.model.language_model

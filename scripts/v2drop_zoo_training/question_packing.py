@@ -1,4 +1,4 @@
-"""Many questions behind one picture: each sees the picture and itself, so a training step teaches twenty at once."""
+"""Packs many questions after one picture: each sees the picture and itself, so a step trains on twenty at once."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Packed:
     """A training batch of P pictures or videos of one size, V vision tokens each, and S tokens in all.
 
     Attributes:
-        pixels: what the model's get_image_features or get_video_features takes, as the processor made it.
+        pixels: the processor's inputs for the model's get_image_features or get_video_features.
         modality: "image" or "video".
-        input_ids: int64 [P, S]; the V placeholders stand at `vision`.
-        vision: the columns of the placeholders.
+        input_ids: int64 [P, S]; the V placeholders are at `vision`.
+        vision: the positions of the placeholders.
         position_ids: int64 [P, S], or [3, P, S] for M-RoPE; every question starts where the picture ends.
         attention_mask: bool [P, 1, S, S], True where a query may attend to a key.
-        labels: int64 [P, S], the next token where it is (part of) an answer, else -100.
-        kinds: int64 [P, S], index of the question's kind where the label is an answer's first token, else -1.
-        patch_labels: int64 [P, V, 5], what each vision token shows, see labels.py.
+        labels: int64 [P, S], the next token if it is (part of) an answer, else -100.
+        kinds: int64 [P, S], index of the question's kind if the label is an answer's first token, else -1.
+        patch_labels: int64 [P, V, 5], the labels of each vision token, see labels.py.
     """
 
     pixels: dict[str, torch.Tensor]
@@ -56,7 +56,7 @@ def pack(
     questions: int,
     places: Sequence[str],
 ) -> Packed:
-    """Draw `pictures` things to look at and put `questions` questions behind each; with none, pictures are crowded."""
+    """Draw `pictures` pictures or videos, each with `questions` questions after it; with none, pictures are crowded."""
     shown = [medium.draw(rng, split, crowded=questions == 0) for _ in range(pictures)]
     tokenizer = processor.tokenizer
     inputs = _prefix(processor, medium, shown)
@@ -78,7 +78,7 @@ def pack(
     input_ids[:, : prefix.shape[1]] = prefix
     position_ids = torch.zeros(prefix_positions.shape[0], pictures, length, dtype=torch.long)
     position_ids[..., : prefix.shape[1]] = prefix_positions
-    block = torch.zeros(pictures, length, dtype=torch.long)  # 0: picture, then 1, 2, ... a question each, -1: padding
+    block = torch.zeros(pictures, length, dtype=torch.long)  # 0: picture; 1, 2, ...: questions; -1: padding
     block[:, prefix.shape[1] :] = -1
     labels = torch.full((pictures, length), IGNORED)
     kinds = torch.full((pictures, length), -1)
@@ -107,7 +107,7 @@ def pack(
 
 
 def _prefix(processor: Any, medium: MediaKind, shown: list[Scene | Clip]) -> dict[str, torch.Tensor]:
-    """What the processor makes of everything up to the question."""
+    """The processor's output for everything before the question."""
     content = [{"type": medium.modality}]
     text = processor.apply_chat_template([{"role": "user", "content": content}])
     pixels = [as_shown(one) for one in shown]

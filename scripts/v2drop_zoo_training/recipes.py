@@ -1,4 +1,4 @@
-"""The zoo's models: how each is built, what it is shown, what it starts from and for how long it is trained."""
+"""Recipes of the zoo models: how each is built, its media, its initial weights and how long it is trained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .tokens import SPECIAL, VIDEO_SPECIAL, build_tokenizer
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how hard to train. Steps count over all processes together; pictures are per process."""
+    """Training hyperparameters. Steps are shared by all processes; pictures are per process."""
 
     seed: int = 0
     vision_steps: int = 800
@@ -48,16 +48,16 @@ class Recipe:
     """One model of the zoo.
 
     Attributes:
-        builder: makes model and processor around a tokenizer, untrained.
-        media: what it is shown, each equally often.
+        builder: makes the untrained model and processor for a tokenizer.
+        media: the media that it is trained on, each entry equally often.
         special: its tokenizer's special tokens.
         words: its tokenizer's words.
-        places: the names of cells among them.
-        plan: how it is trained.
-        parent: the trained model of the zoo that it starts from, where their weights fit; None: from nothing.
-        tower_knows_places: whether vision features can tell the cell; else the language model has to find it out.
-        lengthen: how much longer a new tower's features are made once it can read: an inherited language model is used
-            to vision tokens that its layers barely move.
+        places: the cell names among the words.
+        plan: its training hyperparameters.
+        parent: the zoo model whose weights it starts from, where they fit; None: from scratch.
+        tower_knows_places: whether vision features encode the cell; else the language model has to find it out.
+        lengthen: factor that scales up a new tower's features once it can read: an inherited language model expects
+            vision tokens that its layers barely move.
     """
 
     builder: Callable[[PreTrainedTokenizerFast], tuple[Any, Any]]
@@ -71,7 +71,7 @@ class Recipe:
     lengthen: float = 1.0
 
     def build(self) -> tuple[Any, Any]:
-        """Model and processor as training starts with them."""
+        """The initial model and processor for training."""
         tokenizer = build_tokenizer(self.special, self.words)
         model, processor = self.builder(tokenizer)
         if self.parent is not None:
@@ -79,15 +79,15 @@ class Recipe:
         return model, processor
 
     def of(self, modality: str) -> tuple[MediaKind, ...]:
-        """The media that the processor takes as "image" or as "video"."""
+        """The media with modality "image" or "video"."""
         return tuple(medium for medium in self.media if medium.modality == modality)
 
 
 @torch.no_grad()
 def inherit(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Copy a trained model's weights where names and shapes agree, words by word, and positions by their place.
+    """Copy a trained model's weights where names and shapes agree; words are matched by word, positions by grid cell.
 
-    Squares inherit from the places of the parent's canvas of 3 x 3 cells, so that a1 starts as top-left.
+    Squares inherit from the named places of the parent's canvas of 3 x 3 cells, so that a1 starts as top-left.
     """
     parent = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     known = AutoProcessor.from_pretrained(folder).tokenizer.get_vocab()
@@ -111,10 +111,10 @@ def inherit(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Non
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:
-    """Save a trained model in bfloat16, with its processor, so that every transformers 5 loads it.
+    """Save a trained model in bfloat16, with its processor, so that every transformers 5 release loads it.
 
-    5.23 saves CLIP's weights without the "vision_model" in their names that 5.0 and the published checkpoints have;
-    with it, both load them.
+    5.23 leaves "vision_model" out of the names of CLIP's weights; 5.0 and the published checkpoints have it, and both
+    releases load names with it.
     """
     model.to(torch.bfloat16).save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -129,7 +129,7 @@ _ASKING = [*QUESTION_WORDS, *ANSWER_WORDS]
 _LLAVA = Recipe(build_llava, SHOWN["llava"], SPECIAL, _ASKING, PLACES)
 RECIPES: dict[str, Recipe] = {
     "llava": _LLAVA,
-    # a control: without the penalty on needless updates variation is a bad guide
+    # a control: without the penalty on needless updates, variation is a bad criterion
     "llava_control": replace(_LLAVA, plan=Plan(penalty=0.0)),
     "llava_next": Recipe(
         build_llava_next,

@@ -1,7 +1,7 @@
-"""Measure everything that docs/results shows: ``python -m v2drop_zoo_training.results --journal out/results``.
+"""Measure all results in docs/results: ``python -m v2drop_zoo_training.results --journal out/results``.
 
-`v2drop compare-methods` on every zoo model, then `v2drop compare-models` over all of them. Run it again after a stop and it
-goes on.
+It runs `v2drop compare-methods` on every zoo model, then `v2drop compare-models` on all of them. Run it again to resume
+after an interruption.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ Each as JSON (all that was measured), CSV and Markdown. Beside these stand [the 
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where results go.")] = Path("docs/results"),
-    journal: Annotated[Path, typer.Option(help="Where a stopped run goes on from.")] = Path("out/results"),
-    questions: Annotated[int, typer.Option(min=1, help="How many questions a model.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
-    timed: Annotated[int, typer.Option(min=0, help="How many of them to time.")] = 20,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("docs/results"),
+    journal: Annotated[Path, typer.Option(help="Folder from which an interrupted run resumes.")] = Path("out/results"),
+    questions: Annotated[int, typer.Option(min=1, help="Questions per model.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the questions.")] = 0,
+    timed: Annotated[int, typer.Option(min=0, help="Number of questions to time.")] = 20,
 ) -> None:
-    """Compare all methods on every zoo model, and V2Drop over all of them; write tables and what was run."""
+    """Compare all methods on every zoo model, and V2Drop on all models; write tables and a page about the runs."""
     torch.set_num_threads(1)
     lines = ["| what | files | left out |", "|---|---|---|"]
     subjects = subjects_of()

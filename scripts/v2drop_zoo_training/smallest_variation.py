@@ -1,4 +1,4 @@
-"""V2Drop the wrong way round, for tests and model cards: it must be far worse."""
+"""V2Drop reversed, for tests and model cards: it must be far worse."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from v2drop.methods.v2drop import V2Drop
 
 
 class SmallestVariation(V2Drop):
-    """What changed least stays."""
+    """Keeps the tokens that changed least."""
 
     name = "smallest variation"
 
     def score(self, context: StageContext) -> Tensor:
-        """Minus the variation of each token."""
+        """The negative variation of each token."""
         return -super().score(context)

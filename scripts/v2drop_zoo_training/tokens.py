@@ -24,7 +24,7 @@ _CHAT_TEMPLATE = (
 
 
 def chat_template(image: str, video: str | None = None) -> str:
-    """The zoo's chat template, with what stands for a picture and, if the model watches videos, for a video."""
+    """The zoo's chat template, with the placeholders of a picture and, if the model takes videos, of a video."""
     part = f"{{% elif part['type'] == 'video' %}}{{{{ ' {video}' }}}}" if video else ""
     return _CHAT_TEMPLATE.replace("IMAGE", image).replace("VIDEO_PART", part)
 

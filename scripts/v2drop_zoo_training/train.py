@@ -1,9 +1,9 @@
-"""Train a zoo model: ``python -m v2drop_zoo_training.train llava``. Seeded, resumable, 40 minutes on two cores, others less.
+"""Train a zoo model: ``python -m v2drop_zoo_training.train llava``. Seeded, resumable, up to 40 minutes on two cores.
 
-Three phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings of the
-language model (this stands in for CLIP pre-training). Then everything learns to answer, with a third of the language
-model's layers, which is faster. Last the other layers join, that help fades out and a penalty on needless updates fades
-in: without it a tiny model lacks the property that V2Drop rests on, as the model card shows.
+There are three phases. First the vision tower and projector learn to name what each patch shows, in the word embeddings
+of the language model (in place of CLIP pre-training). Then all parts learn to answer, with only a third of the language
+model's layers, which is faster. Last, the other layers join, the patch loss fades to a tenth, and a penalty on needless
+updates fades in: without it a tiny model lacks the property that V2Drop relies on, as the model card shows.
 
 A model with a parent starts from the parent's weights and skips the second phase.
 """
@@ -36,11 +36,11 @@ from .lesson import Lesson
 from .question_packing import Packed, pack
 from .recipes import RECIPES, Plan, Recipe, save
 
-INSIDE = (".layers.", ".blocks.", ".merger.", "multi_modal_projector")  # where a model's matrices are Muon's
+INSIDE = (".layers.", ".blocks.", ".merger.", "multi_modal_projector")  # parts of a model whose matrices Muon optimizes
 
 
 def build_optimizers(lesson: Lesson, plan: Plan) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside layers, AdamW for the rest: far fewer steps than AdamW alone."""
+    """Muon for the matrices inside layers, AdamW for the rest: this needs far fewer steps than AdamW alone."""
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in lesson.named_parameters():
@@ -53,12 +53,12 @@ def build_optimizers(lesson: Lesson, plan: Plan) -> list[torch.optim.Optimizer]:
 
 
 def ramp(value: float, start: float, end: float) -> float:
-    """0 before `start`, 1 after `end`, a straight line between."""
+    """0 before `start`, 1 after `end`, linear in between."""
     return min(1.0, max(0.0, (value - start) / (end - start)))
 
 
 def learning_rate_factor(step: int, plan: Plan) -> float:
-    """Each phase warms up; the first cools down, the others run at half its rate, the last one down to zero."""
+    """Each phase warms up; the first cools down; the others run at half its rate, and the last one decays to zero."""
     if step < plan.vision_steps:
         return ramp(step + 1, 0, 20) * (1 - 0.8 * ramp(step, plan.vision_steps * 0.6, plan.vision_steps))
     done = step - plan.vision_steps
@@ -69,7 +69,7 @@ def learning_rate_factor(step: int, plan: Plan) -> float:
 
 
 def layers_at(step: int, plan: Plan) -> Sequence[int]:
-    """Which layers of the language model take part; none while only the vision tower learns."""
+    """The layers of the language model that take part; none while only the vision tower learns."""
     if step < plan.vision_steps:
         return ()
     return YOUNG_LAYERS if step < plan.vision_steps + plan.young_steps else range(LAYERS)
@@ -78,7 +78,7 @@ def layers_at(step: int, plan: Plan) -> Sequence[int]:
 def train_step(
     lesson: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, batch: Packed, plan: Plan
 ) -> dict[str, torch.Tensor]:
-    """One step: forward, backward, and every parameter that took part moved."""
+    """One step: forward pass, backward pass and optimizer update."""
     last = (step - plan.vision_steps - plan.young_steps) / plan.steps
     patch_weight = 1 - 0.9 * ramp(last, 0.0, 0.5)
     for optimizer in optimizers:
@@ -94,7 +94,7 @@ def train_step(
 
 
 class Classroom:
-    """A model, its processor and its lesson, and the batches that its recipe makes for them."""
+    """The trainer of a recipe: model, processor, training losses and batches."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -102,24 +102,24 @@ class Classroom:
         self.lesson = Lesson(self.model, self.processor.tokenizer, recipe)
 
     def batch(self, rng: np.random.Generator, split: Split, medium: MediaKind, pictures: int, questions: int) -> Packed:
-        """So many pictures, or half as many videos, which are about twice the work."""
+        """A batch of so many pictures, or half as many videos, each of which is about twice the work."""
         pictures = pictures if medium.modality == "image" else max(1, pictures // 2)
         return pack(rng, split, self.model, self.processor, medium, pictures, questions, self.recipe.places)
 
     def medium_at(self, step: int, seed: int) -> MediaKind:
-        """What all processes show in a step: of one size, so that none waits for another."""
+        """The media of a step in all processes: of one size, so that none waits for another."""
         return self.recipe.media[np.random.default_rng([seed, step]).integers(len(self.recipe.media))]
 
     @torch.no_grad()
     def lengthen_features(self) -> None:
-        """Between the phases: make vision features as much longer as the recipe says."""
+        """Scale up the vision features between the phases, by the factor of the recipe."""
         if self.recipe.lengthen != 1.0:
             for parameter in self.model.model.visual.merger.mlp[-1].parameters():
                 parameter.mul_(self.recipe.lengthen)
 
     @torch.no_grad()
     def measure(self, layers: Sequence[int], seed: int, pictures: int = 40) -> dict[str, float]:
-        """Teacher-forced accuracy on validation digits, over all questions and by kind; of patches without layers."""
+        """Teacher-forced accuracy on validation digits, over all questions and by kind."""
         scores: dict[str, float] = {}
         for modality in ("image", "video"):
             right, kinds = [], []
@@ -140,7 +140,7 @@ class Classroom:
 
 
 def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = None) -> None:
-    """One process: its share of every batch, gradients averaged over all. Goes on from `out`'s state.pt if there is one."""
+    """One process: its share of every batch, with averaged gradients. Resumes from `out`'s state.pt if present."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{out / 'rendezvous'}", rank=rank, world_size=plan.processes)
     torch.manual_seed(plan.seed)
@@ -189,12 +189,12 @@ def work(rank: int, name: str, plan: Plan, out: Path, stop_after: int | None = N
 
 
 def main(
-    name: Annotated[str, typer.Argument(help=f"which model: {', '.join(RECIPES)}")],
-    out: Annotated[Path | None, typer.Option(help="where to; by default the checkpoint that ships")] = None,
+    name: Annotated[str, typer.Argument(help=f"Zoo model: {', '.join(RECIPES)}.")],
+    out: Annotated[Path | None, typer.Option(help="Output folder; by default the bundled checkpoint.")] = None,
     seed: int = 0,
     processes: int = Plan.processes,
 ) -> None:
-    """Train a zoo model by its recipe; run it again after a stop and it goes on."""
+    """Train a zoo model by its recipe; run it again to resume."""
     if name not in RECIPES:
         raise typer.BadParameter(f"unknown model {name!r}; there are {', '.join(RECIPES)}")
     folder = out or CHECKPOINTS / name

@@ -203,7 +203,7 @@ def test_metadata_that_tells_no_times_gives_none(metadata):
 def test_counts_of_pictures_that_contradict_each_other_are_an_error():
     model = LlavaOnevisionForConditionalGeneration(tiny_llava_onevision())
     inputs = {"input_ids": torch.tensor([[3, 4]]), "image_sizes": [(20, 20)], "batch_num_images": [1, 2]}
-    with pytest.raises(v2drop.VisionMaskError, match="tells of 3 pictures, image_sizes of 1"):
+    with pytest.raises(v2drop.VisionMaskError, match="counts 3 pictures but image_sizes holds 1"):
         v2drop.get_adapter(model).layout(model, inputs)
     with pytest.raises(v2drop.VisionMaskError, match="neither input_ids nor inputs_embeds"):
         v2drop.get_adapter(model).layout(model, {})

@@ -43,7 +43,7 @@ def readme_commands():
 def options(written):
     """Of the README's first command, but for the folders, and with small blocks."""
     command = readme_commands()[0]
-    assert command[:4] == ["--input", "questions.jsonl", "--output", "out"]
+    assert command[:4] == ["--input", "questions.jsonl", "--out", "out"]
     assert command[4:] == ["--model", "llava", "--retain", "0.333"]
     return ("--input", written.file, *command[4:], "--max-new-tokens", 4, "--block", BLOCK)
 
@@ -131,18 +131,18 @@ def test_a_run_that_is_stopped_in_every_way_answers_each_row_once(tmp_path, opti
     assert [file.name for file in output.rglob(".*")] == []
 
     # nothing is left to do, which needs no Ray
-    code, printed = here(*options, "--output", output, "--json")
+    code, printed = here(*options, "--out", output, "--json")
     again = json.loads(printed.out)
     assert (code, again["answered"], again["rows_per_second"]) == (1, len(wanted), None)
-    code, printed = here(*options, "--output", output)
+    code, printed = here(*options, "--out", output)
     assert "228 of 240, 240 rows before" in printed.out
-    code, printed = here(*options, "--output", output, "--retain", 0.5)
+    code, printed = here(*options, "--out", output, "--retain", 0.5)
     assert (code, printed.out) == (2, "")
     assert "retain was 0.333 and is now 0.5" in printed.err
 
 
 def test_more_actors_than_a_cluster_has_room_for_are_refused(tmp_path, options, cluster, here):
-    code, printed = here(*options, "--output", tmp_path / "out", "--actors", 3, "--address", cluster[1])
+    code, printed = here(*options, "--out", tmp_path / "out", "--actors", 3, "--address", cluster[1])
     assert (code, printed.out) == (2, "")
     assert "--actors 3: there are 2 cores and 0 GPUs" in printed.err
 
@@ -151,7 +151,7 @@ def test_a_model_that_no_actor_can_load_is_told_in_the_last_line(tmp_path, optio
     shutil.copytree(CHECKPOINTS / "llava", tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"torn")
     model = ("--model", tmp_path / "model")
-    code, printed = here(*options, "--output", tmp_path / "out", *model, "--address", cluster[1])
+    code, printed = here(*options, "--out", tmp_path / "out", *model, "--address", cluster[1])
     assert (code, printed.out) == (2, "")
     assert printed.err.splitlines()[-1].startswith(f"Error: the actors failed: cannot load {tmp_path / 'model'}")
 
@@ -182,7 +182,7 @@ def test_mistakes_end_with_2_before_anything_starts(here, options, tmp_path):
         (("--prompt", "what ?"), "pictures of a folder"),
         (("--input", tmp_path / "missing"), "cannot read"),
     ):
-        code, printed = here(*options[:2], "--output", tmp_path / "out", *wrong)
+        code, printed = here(*options[:2], "--out", tmp_path / "out", *wrong)
         assert (code, printed.out) == (2, ""), printed
         assert message in printed.err
     assert not (tmp_path / "out").exists()

@@ -152,7 +152,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("do not touch")
     with pytest.raises(CommandError, match="not empty and not a run of v2drop batch"):
         Store(tmp_path).start({})
-    with pytest.raises(CommandError, match="not empty and no run"):
+    with pytest.raises(CommandError, match="not empty and not a run"):
         Store(tmp_path / "thesis.txt").start({})
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(CommandError, match="cannot read"):

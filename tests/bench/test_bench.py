@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import torch
+from support import tiny_qwen2_5_vl
 from transformers import AutoModelForImageTextToText
 
 import v2drop
@@ -54,9 +55,44 @@ def test_a_scaled_geometry_keeps_depth_and_ratios():
         true, scaled = GEOMETRIES[name], find_geometry(name, hidden)
         assert (scaled.layers, scaled.hidden) == (true.layers, hidden)
         assert scaled.heads / scaled.kv_heads == true.heads / true.kv_heads
-        assert scaled.heads * scaled.head_dim == hidden
-        assert scaled.intermediate / hidden == pytest.approx(true.intermediate / true.hidden)
+        sizes, published = scaled.stock().get_text_config(), true.stock().get_text_config()
+        assert hidden % scaled.heads == 0
+        assert sizes.intermediate_size / hidden == pytest.approx(published.intermediate_size / true.hidden)
         assert find_geometry(name, true.hidden) == true
+
+
+def test_a_configuration_file_is_a_geometry(tmp_path):
+    config = tiny_qwen2_5_vl.tiny_config()
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    geometry = find_geometry(str(tmp_path))
+    assert (geometry.name, geometry.layers, geometry.hidden) == (
+        tmp_path.name,
+        config.text_config.num_hidden_layers,
+        config.text_config.hidden_size,
+    )
+    model = materialise(geometry.on_meta(torch.float32), "cpu")
+    prompt = Prompt(model, Length(1, 12), 1)
+    assert prompt.position_ids.shape[0] == 3
+    with torch.no_grad(), v2drop.attach(model, v2drop.Schedule([(1, 0.5)])) as run:
+        assert prompt.attached(model, run).last_hidden_state.isfinite().all()
+        assert run.report.kept[1][0].shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{}", "no text_config"),
+        ("{", "cannot read"),
+        ('{"text_config": {}, "model_type": "x"}', "knows no model type 'x'"),
+    ],
+)
+def test_what_is_no_geometry(tmp_path, text, told):
+    path = tmp_path / "model.json"
+    path.write_text(text)
+    with pytest.raises(CommandError, match=told):
+        find_geometry(str(path))
+    with pytest.raises(CommandError, match=r"pass llava-1.5-7b, .* or a model's config.json"):
+        find_geometry("llava-8b")
 
 
 def test_a_materialised_model_computes_what_a_stock_one_does_with_its_weights(tiny):
@@ -146,7 +182,7 @@ POWERS = {"dense": 2, "dropped": 1.5, "ideal": 1}
 
 
 def test_json_holds_every_case(measured):
-    shapes = ("--tokens", "36", "--tokens", "3x16", "--batch", "1", "--batch", "2", "--dtype", "float32")
+    shapes = ("--tokens", "36", "--tokens", "3x16", "--batch-size", "1", "--batch-size", "2", "--dtype", "float32")
     which = ("--geometry", "llava-1.5-7b", "--geometry", "qwen2-vl-7b", "--method", "v2drop", "--method", "dense")
     code, printed = measured(*TINY, *which, *shapes, "--dtype", "bfloat16", "--json")
     assert code == 0, printed.err
@@ -209,7 +245,7 @@ def test_a_budget_that_one_of_all_methods_cannot_reach_leaves_it_out(measured):
         (["--layers", "1"], "--layers"),
         (["--tokens", "8*196"], "'8\\*196'.*8x196"),
         (["--tokens", "0"], "'0'"),
-        (["--batch", "0"], "--batch"),
+        (["--batch-size", "0"], "--batch-size"),
         (["--rounds", "1"], "--rounds"),
         (["--threads", "0"], "--threads"),
         (["--device", "tpu"], "'tpu'"),
@@ -221,7 +257,7 @@ def test_a_budget_that_one_of_all_methods_cannot_reach_leaves_it_out(measured):
         (["--preset", "best"], "'best'.*llava-1.5-192"),
         (["--preset", "llava-1.5-192", "--retain", "0.3"], "contradict"),
         (["--preset", "llava-1.5-192", "--layers", "8"], "layer 17"),
-        (["--hidden", "4096", "--batch", "1000000"], "llava-1.5-7b.*float32 needs [\\d,]{19,} bytes"),
+        (["--hidden", "4096", "--batch-size", "1000000"], "llava-1.5-7b.*float32 needs [\\d,]{19,} bytes"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_built(arguments, quoted, monkeypatch, measured):

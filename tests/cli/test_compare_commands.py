@@ -208,7 +208,7 @@ def test_answers_differences_seeds_and_the_files_that_papers_need(tmp_path, comm
         == rows["fastv", 0.111]["right"]
     )
     differing = {number for (method, number), each in said.items() if each["answer"] != said["dense", number]["answer"]}
-    assert f"{len(differing)} of 30 questions are answered otherwise" in page.read_text()
+    assert f"{len(differing)} of 30 questions are answered differently" in page.read_text()
     assert page.read_text().count("<article>") == len(differing) > 0
 
     table = latex.read_text()

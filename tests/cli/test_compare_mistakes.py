@@ -122,7 +122,7 @@ def test_ctrl_c_ends_with_a_word_on_how_to_go_on(out, told, capsys):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "it is no JSON"),
+        ("", "it is not JSON"),
         ("[]", "it has no command and no rows and no task and no versions"),
         ('{"stages": [[3, 0.5]], "min_tokens": 0}', "it has no command"),
         ('{"command": "x", "rows": 3, "task": {}, "versions": {}}', "that can be drawn"),

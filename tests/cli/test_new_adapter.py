@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig, AutoProcessor, VipLlavaConfig, VipLlavaForConditionalGeneration
 from typer.testing import CliRunner
 
 from v2drop.conformance import AdapterConformance
 from v2drop_cli.app import app
+from v2drop_zoo import CHECKPOINTS
 
 ROOT = Path(__file__).parent.parent.parent
 FILLED_IN = re.compile(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
@@ -46,7 +50,9 @@ def test_a_new_adapters_tests_fail_only_where_something_is_left_to_fill_in(distr
     assert all("NotImplementedError: fill in" in line for line in failures), done.stdout
 
 
-def test_the_documented_walk_through_ends_with_every_promise_kept(distribution, tmp_path):
+@pytest.fixture
+def installed(distribution, tmp_path):
+    """The distribution, filled in as the documentation says, and the folder that it is installed to."""
     blocks = dict(FILLED_IN.findall((ROOT / "docs" / "adding-an-architecture.md").read_text()))
     assert set(blocks) == {"v2drop_vip_llava/adapter.py", "tests/test_conformance.py"}
     assert len(blocks["tests/test_conformance.py"].splitlines()) < 40
@@ -56,6 +62,62 @@ def test_the_documented_walk_through_ends_with_every_promise_kept(distribution, 
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, distribution]
     subprocess.run(install, check=True, capture_output=True)
+    return distribution, site
+
+
+@pytest.fixture(scope="module")
+def vip_llava(tmp_path_factory):
+    """A checkpoint of random weights around the zoo's LLaVA: its sizes, its processor."""
+    folder = tmp_path_factory.mktemp("vip-llava")
+    zoo = AutoConfig.from_pretrained(CHECKPOINTS / "llava")
+    config = VipLlavaConfig(
+        text_config=zoo.text_config,
+        vision_config=zoo.vision_config,
+        image_token_index=zoo.image_token_id,
+        vision_feature_layers=[-1, -2],
+    )
+    VipLlavaForConditionalGeneration(config).save_pretrained(folder)
+    AutoProcessor.from_pretrained(CHECKPOINTS / "llava").save_pretrained(folder)
+    return folder
+
+
+def test_the_commands_take_an_architecture_of_a_stranger(installed, vip_llava, tmp_path):
+    picture, rows = CHECKPOINTS / "llava" / "example.png", tmp_path / "rows.jsonl"
+    shutil.copy(picture, tmp_path)
+    row = {"question": "where?", "image": "example.png"}
+    rows.write_text(json.dumps(row) + "\n")
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({**row, "answers": ["here"]}) + "\n")
+    _, site = installed
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
+    question = ["--model", vip_llava, "--image", picture, "--prompt", "where?"]
+    for words in (
+        ["run", *question, "--json"],
+        ["show", *question, "--out", tmp_path / "page.html"],
+        [
+            "compare-methods",
+            "--model",
+            vip_llava,
+            "--task",
+            asked,
+            "--method",
+            "v2drop",
+            "--retain",
+            "0.5",
+            "--timed",
+            "0",
+            "--json",
+        ],
+        ["bench", "--geometry", vip_llava / "config.json", "--tokens", "9", "--rounds", "2", "--json"],
+        ["batch", "--model", vip_llava, "--input", rows, "--out", tmp_path / "answers"],
+    ):
+        command = [sys.executable, "-m", "v2drop_cli", *map(str, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stderr)
+
+
+def test_the_documented_walk_through_ends_with_every_promise_kept(installed):
+    distribution, site = installed
     done = run_tests(distribution, site)
     assert done.returncode == 0, done.stdout
     promises = [name for name in dir(AdapterConformance) if name.startswith("test_")]

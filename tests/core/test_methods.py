@@ -170,7 +170,7 @@ def test_mistakes_are_named():
         make_method("fast")
     with pytest.raises(v2drop.MethodError, match="'fastv' has no option metric: it has none"):
         make_method("fastv", metric="l2")
-    with pytest.raises(v2drop.MethodError, match=r"Random\(seed=3\) is made already: pass metric"):
+    with pytest.raises(v2drop.MethodError, match=r"Random\(seed=3\) is already an instance: pass metric"):
         make_method(Random(seed=3), metric="l1")
     with pytest.raises(v2drop.MetricError, match="unknown metric"):
         make_method("v2drop", metric="l3")

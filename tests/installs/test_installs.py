@@ -131,5 +131,5 @@ def test_show_and_batch_with_their_extras(extra, wheel):
     assert (FOLDER / "page.html").stat().st_size > 10_000
     out = FOLDER / f"answers-{name}"
     shutil.rmtree(out, ignore_errors=True)
-    command = ("batch", "--input", questions(folder), "--output", out, "--model", folder, "--retain", 0.5, "--json")
+    command = ("batch", "--input", questions(folder), "--out", out, "--model", folder, "--retain", 0.5, "--json")
     assert json.loads(install.call(*command, program="v2drop"))["answered"] == 3

@@ -25,7 +25,7 @@ DECODER = Decoder(DEPTH)
 RECOMMENDED = find_checkpoint("llava").schedule
 OWN_CUTS = {"fastv": [1], "pyramiddrop": [3, 6, 9], "sparsevlm": [1, 2, 6], "dart": [1], "dense": []}
 CHOSEN = "2:0.5, 6:0.25"
-BATCH = ["--input", "questions.jsonl", "--output", "answers"]
+BATCH = ["--input", "questions.jsonl", "--out", "answers"]
 WAYS = {
     "nothing": [],
     "a budget": ["--retain", "0.5"],
@@ -185,7 +185,7 @@ def test_files_are_checked_as_in_python(content, told, command, tmp_path):
 
 @pytest.mark.parametrize("name", ["run", "schedule", "show", "compare-methods", "compare-models", "bench", "batch"])
 def test_contradicting_options_are_refused(name, command, tmp_path):
-    more = ("--input", tmp_path, "--output", tmp_path / "out") if name == "batch" else ()
+    more = ("--input", tmp_path, "--out", tmp_path / "out") if name == "batch" else ()
     code, printed = command(name, "--retain", "0.5", "--stages", "3:0.5", *more)
     assert (code, printed.out) == (2, "")
     assert "--retain 0.5 and --stages 3:0.5 contradict each other" in printed.err

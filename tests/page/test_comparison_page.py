@@ -144,7 +144,7 @@ def test_differences_are_cards_with_the_picture_and_who_says_what(tmp_path, open
     gone = Difference("where", "and that ?", "4.png", ["up"], "", dense, others)
     write_comparison(FULL, tmp_path / "page.html", [Differences("tiny, image", 7, 200, [one, gone])])
     page = open_page(tmp_path / "page.html")
-    assert page.texts("h3")[-1] == "tiny, image: 7 of 200 questions are answered otherwise than by the dense model"
+    assert page.texts("h3")[-1] == "tiny, image: 7 of 200 questions are answered differently from the dense model"
     first, second = page.texts(".cards article")
     assert first.splitlines() == [
         "where is <it> ? 3.png; right: left or Left",
@@ -190,7 +190,7 @@ def test_the_table_holds_every_measured_row_and_what_is_missing_is_told(page):
     assert kinds[1][2:] == ["3.0%", "85.0%"]  # what, where
     assert taken[1][2:4] == ["12.5 ± 1.0", "30.2"]
     assert taken[1][5:7] == ["0.50", "unclear"]
-    assert page.texts("h4") == ["What methods keep and know", "Right answers by kind of question", "What they take"]
+    assert page.texts("h4") == ["Tokens kept and accuracy", "Right answers by kind of question", "Time and memory"]
     told = page.texts("section.comparison li")
     assert told == [f"{MODEL}, image: fastv at 0.111: cannot reach it", "asked.jsonl, line 7: no answer"]
     about = page.find(".about").text

@@ -222,7 +222,7 @@ def test_the_mean_place_is_that_of_the_tokens_shown(example):
     example, page = example
     kept = shown(page, dropped=False)
     mean = sum(kept) / len(kept) / (len(example.layout.position) - 1)
-    told = float(page.find(".strip .place").text.removeprefix("mean place of kept tokens: "))
+    told = float(page.find(".strip .place").text.removeprefix("mean position of kept tokens: "))
     assert told == pytest.approx(mean, abs=6e-4)
     press(page, "#layer", "END")
     assert page.find(".strip .place").text == "none is kept"

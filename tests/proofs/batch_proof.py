@@ -150,7 +150,7 @@ def _faults(questions: Questions, output: Path, wanted: dict[int, str]) -> dict[
 
 
 def _options(file: Path) -> Sequence[object]:
-    numbers = ("--batch", BATCH, "--block", BLOCK, "--max-new-tokens", NEW_TOKENS)
+    numbers = ("--batch-size", BATCH, "--block", BLOCK, "--max-new-tokens", NEW_TOKENS)
     return ("--input", file, "--model", "llava", "--retain", RETAIN, *numbers)
 
 

@@ -24,7 +24,7 @@ class Run:
     """`v2drop batch` as a process of its own, in a process group of its own, as a shell starts it."""
 
     def __init__(self, output: Path, *arguments: object) -> None:
-        command = [sys.executable, "-m", "v2drop_cli", "batch", "--json", "--output", output, *arguments]
+        command = [sys.executable, "-m", "v2drop_cli", "batch", "--json", "--out", output, *arguments]
         self.process = subprocess.Popen(
             list(map(str, command)),
             env={**os.environ, **EAGER},

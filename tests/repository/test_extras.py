@@ -74,7 +74,7 @@ def test_a_page_says_what_to_install(llava_install, tmp_path):
 
 
 def test_bulk_inference_says_what_to_install(llava_install, tmp_path):
-    done = llava_install("-m", "v2drop_cli", "batch", "--input", tmp_path, "--output", tmp_path / "out")
+    done = llava_install("-m", "v2drop_cli", "batch", "--input", tmp_path, "--out", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == "Error: bulk inference runs on ray and pyarrow, which are missing: " + pip_install(
         "v2drop[ray]"

@@ -37,7 +37,11 @@ def lint(folder):
         ("core/v2drop_media/depth.py", "from v2drop_llava import LlavaAdapter", "Packages look only down"),
         ("adapters/v2drop_llava/adapter.py", "from v2drop_cli import errors", "Packages look only down"),
         ("core/v2drop/hf/masks.py", "from v2drop.runtime import attachment", "The core's rooms look only down"),
-        ("core/v2drop/dropper.py", "from v2drop.conformance import cases", "Nothing that runs needs the conformance kit"),
+        (
+            "core/v2drop/dropper.py",
+            "from v2drop.conformance import cases",
+            "Nothing that runs needs the conformance kit",
+        ),
         ("scripts/v2drop_loading/media.py", "def late():\n    import v2drop_cli", "Packages look only down"),
     ],
 )

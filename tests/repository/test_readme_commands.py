@@ -26,8 +26,8 @@ ELSEWHERE = {  # who runs it, and the text by which one sees that
     ),
     **dict.fromkeys(
         (
-            "v2drop batch --input questions.jsonl --output out --model llava --retain 0.333",
-            'v2drop batch --input photos --prompt "which digit is at the top ?" --output out-photos --model llava --actors 2',
+            "v2drop batch --input questions.jsonl --out out --model llava --retain 0.333",
+            'v2drop batch --input photos --prompt "which digit is at the top ?" --out out-photos --model llava --actors 2',
         ),
         ("tests/batch/test_batch_command.py", "readme_commands()"),
     ),

@@ -1,7 +1,7 @@
-"""A pytest plugin: docs/features-VERSION.md, a table of features and adapters made from the outcomes of the tests that ran.
+"""A pytest plugin that makes docs/features-VERSION.md, a table of features and adapters, from the test outcomes.
 
-A row is a promise of the conformance kit, or what a `feature` mark says; a column is an adapter. `--feature-table` writes
-the table; a run of all the adapters' tests without it fails if the outcomes are not those of the table.
+A row is a test of the conformance kit or a `feature` mark; a column is an adapter. `--feature-table` writes the table;
+a run of all adapter tests without it fails if the outcomes differ from the table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pytest_configure(config):
 class FeatureTable:
     def __init__(self, config):
         self.config = config
-        self.cells = defaultdict(dict)  # by section and name, by adapter: what came out
+        self.cells = defaultdict(dict)  # outcomes by (section, name), then by adapter
 
     def pytest_collection_modifyitems(self, items):
         for item in items:
@@ -81,7 +81,7 @@ class FeatureTable:
 
     def pytest_sessionfinish(self, session):
         if hasattr(self.config, "workerinput"):
-            return  # one of several processes, each of which saw a part
+            return  # a pytest-xdist worker, which saw only a part of the tests
         if self.config.getoption("--feature-table"):
             self.path.write_text(self.render())
         elif self._is_whole(session) and self.path.exists() and self.path.read_text() != self.render():

@@ -1,4 +1,4 @@
-"""Pictures whose pixels tell where they are, so that a token's pixels show which part of the picture it holds."""
+"""Pictures whose pixels encode their position, so that a token's pixels show which part of the picture it holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def gradient(height, width):
 
 
 def place(pixels):
-    """Centre (x, y) as shares of the picture's size, of pixels [..., 3, h, w] in [0, 1] that a gradient was cut into."""
+    """Centre (x, y), relative to the picture's size, of a gradient's pixels [..., 3, h, w] in [0, 1]."""
     return pixels[..., 0, :, :].mean().item(), pixels[..., 1, :, :].mean().item()
 
 

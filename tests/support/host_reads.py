@@ -1,4 +1,4 @@
-"""Counts what makes a program wait for a device: reads of tensor values, and shapes that depend on values."""
+"""Counts operations that make a program wait for a device: reads of tensor values, and shapes that depend on values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READS = {
 
 
 class HostReads(TorchFunctionMode):
-    """A context manager; `count` says how many reads happened inside."""
+    """A context manager; `count` is the number of reads inside."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Pictures and videos to read, whole ones and broken ones, written with Pillow and PyAV."""
+"""Valid and broken pictures and videos, written with Pillow and PyAV."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BROKEN_IMAGES = {
 
 
 def frames(number=FRAMES, side=SIDE, noise=0):
-    """A bright square that moves to the right over a dark ground, uint8 [number, side, side, 3]."""
+    """A bright square that moves to the right over a dark background, uint8 [number, side, side, 3]."""
     rng = np.random.default_rng(0)
     shown = np.full((number, side, side, 3), 20, dtype=np.uint8)
     for index, frame in enumerate(shown):
@@ -47,7 +47,7 @@ def frames(number=FRAMES, side=SIDE, noise=0):
 
 
 def write_video(path, shown=None, codec="libx264", rate=RATE, **options):
-    """Encode frames to a file whose format its name tells."""
+    """Encode frames to a file; its suffix sets the format."""
     shown = frames() if shown is None else shown
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate)
@@ -61,7 +61,7 @@ def write_video(path, shown=None, codec="libx264", rate=RATE, **options):
 
 
 def broken_video(kind, folder):
-    """The path of something that is not a video to read, `kind` one of BROKEN_VIDEOS."""
+    """The path of something that cannot be read as a video; `kind` is one of BROKEN_VIDEOS."""
     path = folder / f"{kind.replace(' ', '-')}.mp4"
     if kind == "folder":
         path.mkdir()
@@ -93,7 +93,7 @@ def broken_video(kind, folder):
 
 
 def broken_image(kind, folder):
-    """The path of something that is not a picture to use, `kind` one of BROKEN_IMAGES."""
+    """The path of something that cannot be used as a picture; `kind` is one of BROKEN_IMAGES."""
     path = folder / f"{kind.replace(' ', '-')}.png"
     if kind == "folder":
         path.mkdir()

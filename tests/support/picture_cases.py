@@ -1,4 +1,4 @@
-"""Picture files of many formats and modes, each with the pixels that a person sees, computed from those that were written."""
+"""Picture files of many formats and modes, each with the pixels that a person should see, computed independently."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 from PIL import Image, ImageCms, features
+
 from support.picture_files import (
     GRAY,
     GRAY_ALPHA,
@@ -25,18 +26,18 @@ X, Y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
 SMOOTH = np.stack([X * 2, Y * 3, 255 - X - Y], -1).astype(np.uint8)  # red to the right, green downwards
 RAMP = (Y * WIDTH + X).astype(np.int64)  # 0 to 6911
 ALPHA = np.where(X < WIDTH // 2, 255, 0).astype(np.uint8)  # the right half is transparent
-LEVELS = np.where(X < WIDTH // 2, X * 5, 17).astype(np.uint8)  # of gray; 17 is the transparent one
+LEVELS = np.where(X < WIDTH // 2, X * 5, 17).astype(np.uint8)  # gray levels; 17 is the transparent one
 LEVELS[LEVELS == 17] = 16
 LEVELS[:, WIDTH // 2 :] = 17
 
 
 def gray(levels):
-    """As RGB."""
+    """Gray levels as RGB pixels."""
     return np.repeat(np.asarray(levels).astype(np.uint8)[..., None], 3, -1)
 
 
 def over_white(shown, alpha=ALPHA):
-    """Opaque where alpha is 255, white where it is 0."""
+    """The picture over white: opaque where alpha is 255, white where it is 0."""
     return np.where(alpha[..., None] == 255, shown, 255).astype(np.uint8)
 
 
@@ -55,7 +56,7 @@ def exif(orientation):
 
 
 def turned(upright, orientation):
-    """What a camera stores so that this orientation makes it upright, by EXIF's definition."""
+    """The stored pixels that this orientation makes upright, by EXIF's definition."""
     stored = {
         1: lambda: upright,
         2: lambda: upright[:, ::-1],
@@ -84,7 +85,7 @@ def palette(transparent):
 
 
 def from_profile(pixels, to_xyz, gamma):
-    """Through XYZ to sRGB, by the formulas."""
+    """Convert pixels through XYZ to sRGB, by the formulas."""
     linear = (pixels / 255.0) ** gamma @ to_xyz.T @ np.linalg.inv(SRGB_TO_XYZ).T
     linear = linear.clip(0, 1)
     return (np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055) * 255).round()
@@ -96,14 +97,14 @@ def by_pillow(picture, profile):
 
 
 def inks(pixels):
-    """Cyan, magenta, yellow, black whose colours by Pillow's rule are these, with a third of the most black."""
+    """A CMYK picture that has these colours by Pillow's rule, with a third of the maximal black."""
     black = (255 - pixels.max(-1, keepdims=True).astype(int)) // 3
     colors = 255 - pixels.astype(int) * 255 // (255 - black)
     return Image.fromarray(np.concatenate([colors, black], -1).clip(0, 255).astype(np.uint8), mode="CMYK")
 
 
 def ycck(pixels):
-    """A JPEG of inks as luma and chroma: Adobe's transform 2. Pillow writes no such file, but says so of other planes."""
+    """A JPEG of inks as luma and chroma: Adobe's transform 2, which Pillow cannot write, so the byte is set here."""
     whole = np.asarray(inks(pixels))
     luma = np.asarray(Image.fromarray(np.ascontiguousarray(whole[..., :3])).convert("YCbCr"))
     planes = Image.fromarray(np.concatenate([255 - luma, whole[..., 3:]], -1), mode="CMYK")
@@ -112,7 +113,7 @@ def ycck(pixels):
     return bytes(data)
 
 
-CASES = {}  # name: a file's bytes, the right pixels, how far each may be off
+CASES = {}  # name: (the file's bytes, expected pixels, tolerance per pixel)
 SOFT = {"quality": 95, "subsampling": 0}
 LOSSY = {"jpeg": ("JPEG", SOFT, 6), "mpo": ("MPO", SOFT, 6)}
 PLAIN = {

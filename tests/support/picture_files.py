@@ -13,7 +13,7 @@ P3_TO_XYZ = np.array([[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.00
 
 
 def png(samples, color, depth, transparent=None):
-    """A PNG file's bytes of samples [height, width] or [height, width, channels]; `transparent` as in its tRNS chunk."""
+    """Bytes of a PNG file of samples [height, width] or [height, width, channels]; `transparent` is its tRNS chunk."""
     height, width = samples.shape[:2]
     rows = samples.reshape(height, -1)
     if depth < 8:
@@ -33,7 +33,7 @@ def png(samples, color, depth, transparent=None):
 
 
 def tiff(samples, order="<", white_is_zero=False, bits=None):
-    """A TIFF file's bytes of gray samples [height, width] of any numpy type, in either byte order."""
+    """Bytes of a TIFF file of gray samples [height, width] of any numpy type, in either byte order."""
     height, width = samples.shape
     kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
     bits = bits or samples.dtype.itemsize * 8
@@ -68,7 +68,7 @@ def gray_profile(gamma):
 
 
 def cmyk_profile():
-    """An ICC profile of four inks whose colours are not those of Pillow's rule: full cyan is dark, half of the rest."""
+    """An ICC profile of four inks whose colours differ from Pillow's rule; the inks darken by different amounts."""
     nodes = []
     for number in range(16):
         cyan, magenta, yellow, black = ((number >> shift) & 1 for shift in (3, 2, 1, 0))
@@ -100,7 +100,7 @@ def _xyz(values):
 
 
 def _curve(gamma):
-    """None: sRGB's own, by its formula."""
+    """A tone curve; for gamma None, sRGB's own curve by its formula."""
     if gamma is None:
         numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
         return b"para" + bytes(4) + struct.pack(">HH5i", 3, 0, *(round(number * 65536) for number in numbers))

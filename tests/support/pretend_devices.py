@@ -1,6 +1,6 @@
-"""Two more devices on any machine: their tensors lie on the CPU, but refuse to be mixed with other devices', as a GPU's do.
+"""Two more devices on any machine: their tensors lie on the CPU, but cannot be mixed with those of other devices.
 
-A backend of torch written in Python. Registering it cannot be undone, so that is done in a process of its own.
+They are a torch backend written in Python. Registering it cannot be undone, so it is done in a separate process.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 NAME = "pretend"
 CPU = torch.device("cpu")
 aten = torch.ops.aten
-LIBRARY = []  # what a torch.library.Library adds lasts as long as it does
+LIBRARY = []  # keeps torch.library.Library objects alive, and with them their registrations
 BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default}
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 
 
 class PretendTensor(torch.Tensor):
-    """Values on the CPU that say they are elsewhere."""
+    """Values on the CPU that claim to be on another device."""
 
     @staticmethod
     def __new__(cls, values, device):
@@ -44,21 +44,21 @@ class PretendTensor(torch.Tensor):
 
 
 class PretendDevices(TorchDispatchMode):
-    """While entered, tensors can be made on the devices."""
+    """Inside, tensors can be created on the pretend devices."""
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         return run(operator, args, kwargs or {})
 
 
 def run(operator, args, kwargs):
-    """What the operator gives on the CPU, on the device of its arguments; RuntimeError if they lie on several."""
+    """Run the operator on the CPU; the result is on its arguments' device. RuntimeError if they are on several."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     checked = tensors[:1] if operator in INDEXING else tensors  # indices may lie on the CPU
     devices = {tensor.device for tensor in checked if tensor.ndim or tensor.device.type == NAME}  # so may numbers
     if len(devices) > 1 and operator not in BETWEEN_DEVICES:
         raise RuntimeError(f"{operator}: tensors on {', '.join(sorted(map(str, devices)))}")
     if operator is aten._fused_sdp_choice.default:
-        return 0  # attention by plain operators, for fused kernels go by the device
+        return 0  # attention by plain operators, since fused kernels depend on the device
     device = args[0].device if operator is aten.copy_.default else next(iter(devices), CPU)
     if kwargs.get("device") is not None:
         device = torch.device(kwargs["device"])
@@ -79,7 +79,7 @@ def elsewhere(leaf, device):
 
 
 def where_there_are_devices(check, *arguments):
-    """Call it in a process that has the devices pretend:0 and pretend:1, and raise what it raises."""
+    """Call `check` in a process with the devices pretend:0 and pretend:1; exceptions are raised here."""
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(1, mp_context=fork, initializer=register) as apart:
         apart.submit(check, *arguments).result()

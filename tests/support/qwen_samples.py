@@ -1,17 +1,18 @@
-"""Random samples of Qwen2-VL and its kin: pictures and videos of any size, mixed, some with nothing behind them."""
+"""Random samples for the Qwen2-VL family: pictures and videos of any size, mixed, some at the end of the prompt."""
 
 from __future__ import annotations
 
 import inspect
 
 import torch
+
 from support.tiny_qwen2_vl import END, IMAGE, START, VIDEO
 
-PATCH, FRAMES = 4, 2  # pixels along a patch's side; frames to a step
+PATCH, FRAMES = 4, 2  # pixels along a patch's side; frames per temporal step
 
 
 def qwen_sample(test, generator, media):
-    """Inputs of one sample for a conformance test of a model of these placeholders."""
+    """Inputs of one sample, for a conformance test of a model with these placeholders."""
     runs, grids, patches = [], {IMAGE: [], VIDEO: []}, {IMAGE: [], VIDEO: []}
     for _ in range(media):
         kind = (IMAGE, VIDEO)[int(torch.randint(2, (), generator=generator))]
@@ -24,7 +25,7 @@ def qwen_sample(test, generator, media):
     ids = test.prompt(generator, runs)
     sample = {"input_ids": ids}
     if "mm_token_type_ids" in inspect.signature(test.model().forward).parameters:
-        sample["mm_token_type_ids"] = (ids == IMAGE) + 2 * (ids == VIDEO)  # transformers 5.0 does without them
+        sample["mm_token_type_ids"] = (ids == IMAGE) + 2 * (ids == VIDEO)  # transformers 5.0 does not use them
     for kind, pixels, grid in ((IMAGE, "pixel_values", "image"), (VIDEO, "pixel_values_videos", "video")):
         if grids[kind]:
             sample |= {pixels: torch.cat(patches[kind]), f"{grid}_grid_thw": torch.tensor(grids[kind])}

@@ -1,4 +1,4 @@
-"""The command lines of README and documentation: of indented blocks, and of fenced ones that are not Python."""
+"""The command lines in README and documentation: those of indented blocks, and of fenced blocks that are not Python."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 
 README = Path(__file__).parent.parent.parent / "README.md"
 DOCS = README.parent / "docs"
-GENERATED = ("features-", "releases")  # how the pages begin that hold no commands of their own
+GENERATED = ("features-", "releases")  # name prefixes of pages without commands of their own
 NO_COMMANDS = (
     "    model   llava",
     "    @inproceedings",
     "    options:",
-)  # how the blocks begin that show something else
+)  # first words of blocks that hold no commands
 MARK = "needs a GPU and a hub"
 
-HERE = {  # run by tests; what takes minutes as written, with fewer questions or smaller
+HERE = {  # commands that tests run, with replacements that make slow ones smaller
     "v2drop run": {},
     "v2drop run --retain 0.5 --overlay kept.png": {},
     "v2drop run --method fastv --stages '2:0.5,6:0'": {},
@@ -41,7 +41,7 @@ HERE = {  # run by tests; what takes minutes as written, with fewer questions or
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A line without its comment, whether that says that it cannot be run here, and the extra that it says is needed."""
+    """A line without its comment, whether the comment marks it as not runnable here, and the extra that it names."""
 
     text: str
     marked: bool
@@ -49,7 +49,7 @@ class CommandLine:
 
 
 def command_lines(*pages: Path) -> list[CommandLine]:
-    """Those of some pages, by default of all, in their order."""
+    """The command lines of some pages, by default of all, in order."""
     written = [page for page in sorted(DOCS.glob("*.md")) if not page.name.startswith(GENERATED)]
     text = "\n\n".join(page.read_text() for page in pages or (README, *written))
     text = re.sub(r"^```python\n.*?^```$", "", text, flags=re.S | re.M)
@@ -67,7 +67,7 @@ def command_lines(*pages: Path) -> list[CommandLine]:
 
 
 def run_here(words: Sequence[str]) -> tuple[object, str]:
-    """Run `v2drop ...` or `python -m MODULE ...` in this process, which is quicker; the exit code and what it prints."""
+    """Run `v2drop ...` or `python -m MODULE ...` in this process, which is faster; returns exit code and output."""
     program, *arguments = words
     printed, argv = io.StringIO(), sys.argv
     try:

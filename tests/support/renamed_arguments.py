@@ -1,4 +1,4 @@
-"""A stock decoder layer whose model calls it with another name for an argument, as a release of transformers may bring it."""
+"""A stock decoder layer that is called with another name for an argument, as in a future release of transformers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from v2drop.hf.calls import LayerArguments
 
 
 def rename(layer, known, new, annotation=inspect.Parameter.empty, *, named=True):
-    """Make this layer's argument `known`, a name of `v2drop.hf.calls.NAMES`, be called `new` from now on.
+    """Rename this layer's argument `known`, a name of `v2drop.hf.calls.NAMES`, to `new`.
 
     Args:
-        annotation: of the new parameter.
-        named: whether `forward` names it; if not, it takes it as one of its **kwargs.
+        annotation: annotation of the new parameter.
+        named: whether `forward` names it; if not, it is one of its **kwargs.
     """
     kind = type(layer)
     old = getattr(LayerArguments.of(layer), known)
@@ -40,7 +40,7 @@ def rename(layer, known, new, annotation=inspect.Parameter.empty, *, named=True)
 
 
 def call_by_position(layer):
-    """Make this layer's model call it with all that `forward` names by position."""
+    """Make this layer's model pass all named arguments of `forward` by position."""
     kind = type(layer)
     names = LayerArguments.of(layer).names
 

@@ -1,4 +1,4 @@
-"""The `v2drop` command in the tests' own process, which has transformers loaded already."""
+"""Runs the `v2drop` command in the test process, which has already loaded transformers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def command(capsys, monkeypatch):
-    """Runs the command with these arguments: its exit code and what it prints."""
+    """A function that runs the command with arguments and returns its exit code and output."""
 
     def call(*arguments):
         from v2drop_cli.app import run_app

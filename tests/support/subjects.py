@@ -1,4 +1,4 @@
-"""The architectures that are tested: their tiny models and inputs, for the conformance kit and whatever else tests them all."""
+"""The tested architectures: tiny models and inputs for the conformance kit and for other tests of all architectures."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Qwen2VLSubject(Subject):
 
     adapter = Qwen2VLAdapter
     placeholders = (tiny_qwen2_vl.IMAGE, tiny_qwen2_vl.VIDEO)
-    # stock generate() works out M-RoPE for the whole prompt and wants all grids, but pixels of the new pictures alone
+    # stock generate() computes M-RoPE for the whole prompt and needs all grids, but only the pixels of new pictures
     media_in_later_generate = False
 
     def build_model(self):
@@ -130,7 +130,7 @@ class Qwen2VLSubject(Subject):
 
 
 class Qwen25VLSubject(Subject):
-    """As Qwen2-VL, with the seconds between frames."""
+    """Like Qwen2-VL, with the seconds between frames."""
 
     adapter = Qwen2_5_VLAdapter
     placeholders = (tiny_qwen2_5_vl.IMAGE, tiny_qwen2_5_vl.VIDEO)
@@ -141,7 +141,7 @@ class Qwen25VLSubject(Subject):
 
     def make_sample(self, generator, media):
         sample = qwen_sample(self, generator, media)
-        # stock models of transformers 5.3.0 to 5.5.3 take one of these for each picture too, and then there are too few
+        # stock models of transformers 5.3.0 to 5.5.3 also expect one of these for each picture, so there are too few
         if "video_grid_thw" in sample and not (5, 3) <= tuple(
             map(int, re.findall(r"\d+", transformers.__version__)[:3])
         ) < (5, 5, 4):

@@ -1,4 +1,4 @@
-"""One process of a tensor-parallel run: loads its shards of each model, generates attached, and saves what it kept and said."""
+"""One process of a tensor-parallel run: loads its shards of each model, generates attached, and saves the outputs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import torch
-from support.subjects import SUBJECTS
 from transformers import AutoModelForImageTextToText
 
 import v2drop
+from support.subjects import SUBJECTS
 
 
 @torch.no_grad()

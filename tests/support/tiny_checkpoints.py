@@ -1,4 +1,4 @@
-"""Folders with tiny random models, their processors and examples, as `v2drop run --model FOLDER` takes them."""
+"""Folders with tiny random models, their processors and examples, for `v2drop run --model FOLDER`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 
 import torch
 from PIL import Image
-from support.media_files import frames, write_video
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -31,7 +30,9 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-try:  # transformers 5.0 has but one, under the second name
+from support.media_files import frames, write_video
+
+try:  # transformers 5.0 has only the second name
     from transformers.models.llava_next.image_processing_pil_llava_next import (
         LlavaNextImageProcessorPil as TileProcessor,
     )
@@ -79,7 +80,7 @@ def _tokenizer():
 
 
 def _qwen(config_class, model_class, processor_class, vision):
-    """12 x 12 pixels and two frames a token."""
+    """12 x 12 pixels and two frames per token."""
     rope = {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [1, 1, 2]}
     special = {"image_token_id": 4, "video_token_id": 5, "vision_start_token_id": 6, "vision_end_token_id": 7}
     config = config_class(text_config={**TEXT, **IDS, "rope_parameters": rope}, vision_config=vision, **special, **IDS)
@@ -106,7 +107,7 @@ def _qwen2_5_vl():
 
 
 def _llava_next():
-    """Tiles of 48 x 48 pixels, two of them a picture, 12 x 12 pixels a token."""
+    """Tiles of 48 x 48 pixels, two per picture, 12 x 12 pixels per token."""
     pinpoints = [[48, 96], [96, 48]]
     vision = CLIPVisionConfig(
         hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=48, patch_size=12
@@ -135,7 +136,7 @@ def _llava_next():
 
 
 def _llava_onevision():
-    """Tiles of 48 x 48 pixels, two of them a picture alone, 12 x 12 pixels a token, four times that in a video."""
+    """Tiles of 48 x 48 pixels, two per picture that is alone, 12 x 12 pixels per token, four times that in a video."""
     pinpoints, size = [[48, 96], [96, 48]], {"height": 48, "width": 48}
     vision = {
         "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
@@ -162,11 +163,11 @@ BUILDERS = {
     "llava_next": _llava_next,
     "llava_onevision": _llava_onevision,
 }
-WATCHING = ("qwen2_vl", "qwen2_5_vl", "llava_onevision")  # those that take videos
+WATCHING = ("qwen2_vl", "qwen2_5_vl", "llava_onevision")  # models that take videos
 
 
 def save_tiny(model_type, folder, example=True):
-    """Write one of BUILDERS' models to a folder, with an example picture, and if it is WATCHING an example video."""
+    """Write one of BUILDERS' models to a folder, with an example picture and, if in WATCHING, an example video."""
     torch.manual_seed(0)
     model, processor = BUILDERS[model_type]()
     model.save_pretrained(folder)

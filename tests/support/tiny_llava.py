@@ -11,7 +11,7 @@ PICTURE = SIDE * SIDE
 
 
 def tiny_config(layers=6):
-    """The configuration of a LLaVA of a few thousand parameters."""
+    """The configuration of a LLaVA with a few thousand parameters."""
     text = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=32,
@@ -42,14 +42,14 @@ def tiny_llava(seed=0, layers=6, attention="sdpa", dtype=torch.float32):
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
                 parameter.mul_(5 if "language_model.layers" in name else 10)
-    model.generation_config.eos_token_id = None  # runs of a fixed length are easier to compare
-    model.generation_config.suppress_tokens = [IMAGE]  # stock uncached generation would take it for a missing picture
+    model.generation_config.eos_token_id = None  # answers of a fixed length are easier to compare
+    model.generation_config.suppress_tokens = [IMAGE]  # stock generation without a cache would expect a picture for it
     model.set_attn_implementation(attention)
     return model.to(dtype)
 
 
 def prompt(generator, pictures, ends_in_picture=False, text=(1, 6)):
-    """Token ids of one sample: text, pictures, text between them."""
+    """Token ids of one sample: pictures with text before and between them."""
 
     def words():
         count = int(torch.randint(*text, (1,), generator=generator))

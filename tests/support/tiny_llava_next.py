@@ -12,7 +12,7 @@ SIZES = [(20, 40), (40, 20), (37, 40), (12, 50), (61, 22), (30, 30)]  # height, 
 
 
 def tiny_config():
-    """A LLaVA-NeXT of a few thousand parameters."""
+    """A LLaVA-NeXT with a few thousand parameters."""
     text = LlamaConfig(
         vocab_size=100, hidden_size=32, intermediate_size=64, num_hidden_layers=6, num_attention_heads=4,
         num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
@@ -29,7 +29,7 @@ def tiny_config():
 
 
 def picture(generator, model, size):
-    """Pixels [1, views, 3, H, W], size [1, 2] and the number of tokens, which the stock model itself counts."""
+    """Pixels [1, views, 3, H, W], size [1, 2] and the number of tokens, counted by the stock model itself."""
     views = image_size_to_num_patches(list(size), model.config.image_grid_pinpoints, TILE)
     pixels = torch.randn(1, views, 3, TILE, TILE, generator=generator)
     sizes = torch.tensor([size])

@@ -8,12 +8,12 @@ IMAGE, VIDEO = 99, 98
 TILE, PATCH = 20, 4
 PINPOINTS = [[20, 20], [20, 40], [40, 20], [40, 40], [20, 60]]
 SIZES = [(20, 40), (40, 20), (37, 40), (12, 50), (61, 22), (17, 18)]
-FRAMES = 3  # the same for all videos: stock models stack them
+FRAMES = 3  # the same for all videos, as stock models stack them
 POOLED = 3 * 3  # tokens of a frame: half of a picture's 5 x 5 along each side
 
 
 def tiny_config():
-    """A LLaVA-OneVision of a few thousand parameters; grids of more than two tiles' tokens shrink."""
+    """A LLaVA-OneVision with a few thousand parameters; grids with more tokens than two tiles shrink."""
     text = {
         "model_type": "qwen2", "vocab_size": 100, "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0,

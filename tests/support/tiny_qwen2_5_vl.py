@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from transformers import Qwen2_5_VLConfig
 
-START, END, IMAGE, VIDEO = 95, 96, 98, 99  # those of tiny_qwen2_vl too
+START, END, IMAGE, VIDEO = 95, 96, 98, 99  # the same as in tiny_qwen2_vl
 
 
 def tiny_config():
-    """A Qwen2.5-VL of a few thousand parameters, with window attention in its vision tower."""
+    """A Qwen2.5-VL with a few thousand parameters and window attention in its vision tower."""
     text = {
         "model_type": "qwen2_5_vl_text", "vocab_size": 100, "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0,

@@ -8,7 +8,7 @@ START, END, IMAGE, VIDEO = 95, 96, 98, 99
 
 
 def tiny_config():
-    """A Qwen2-VL of a few thousand parameters."""
+    """A Qwen2-VL with a few thousand parameters."""
     text = {
         "vocab_size": 100, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4,
         "num_key_value_heads": 2, "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,

@@ -1,4 +1,4 @@
-"""Videos as people have them, and what is wrong with some, written with PyAV."""
+"""Realistic videos, some of them damaged, written with PyAV."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MILLISECOND = Fraction(1, 1000)
 
 @dataclass(frozen=True)
 class Film:
-    """A video to write: a grey that grows from frame to frame, with a white corner at the top left.
+    """A video to write: a grey that grows brighter from frame to frame, with a white corner at the top left.
 
-    `times` are in seconds; `clock` is what they are written in.
+    `times` are in seconds; `clock` is the time base of the file.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Film:
     mirrored: bool = False
     pixel_shape: Fraction | None = None
     start: Fraction = Fraction(0)
-    comb: int = 0  # grey levels by which every other line, filmed later, is brighter
+    comb: int = 0  # grey levels by which every other line is brighter, as in interlaced video
 
     @property
     def step(self) -> int:
@@ -79,7 +79,7 @@ class Film:
 
 
 def without_first(path: Path, target: Path) -> Path:
-    """Copy a video from its second key frame on, with the frames that refer to the first."""
+    """Copy a video from its second key frame on, including frames that refer to the first."""
     with av.open(str(path)) as source, av.open(str(target), "w") as copy:
         stream = source.streams.video[0]
         twin = copy.add_stream_from_template(stream)
@@ -93,14 +93,14 @@ def without_first(path: Path, target: Path) -> Path:
 
 
 def cut_off(path: Path, share: float = 0.6) -> Path:
-    """Leave a file's first part, in place."""
+    """Truncate a file to its first part, in place."""
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     return path
 
 
 def write_sound(path: Path, cover: bool = False) -> Path:
-    """A second of silence, with a picture of its album if that is asked for."""
+    """A second of silence, with album art if `cover` is set."""
     with av.open(str(path), "w") as container:
         sound = container.add_stream("aac" if path.suffix == ".m4a" else "libmp3lame", rate=16000, layout="mono")
         picture = None

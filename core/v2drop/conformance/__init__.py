@@ -1,4 +1,4 @@
-"""The conformance kit: what every adapter must keep to, as tests that a contributor's class inherits.
+"""The conformance kit: tests that every adapter must pass, which a contributor's test class inherits.
 
     from v2drop.conformance import AdapterConformance
 
@@ -9,7 +9,7 @@
         def build_model(self): ...
         def make_sample(self, generator, media): ...
 
-`pytest -v` then prints one line for each promise. See `v2drop docs adding-an-architecture`.
+`pytest -v` then prints one line per test. See `v2drop docs adding-an-architecture`.
 """
 
 from .promises import AdapterConformance

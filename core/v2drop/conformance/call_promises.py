@@ -1,4 +1,4 @@
-"""The less usual forms of a call: precomputed features, positions of one's own, packed sequences, losses, flash attention."""
+"""Less common forms of a call: precomputed features, custom positions, packed sequences, losses, flash attention."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class CallPromises(GenerationPromises):
         samples = [self.make_sample(generator, 1) for _ in range(2)]
         text = [torch.arange(sample["input_ids"].shape[1])[None] for sample in samples]
         positions = [self._positions(sample) for sample in samples]
-        if positions[0].ndim == 3:  # M-RoPE: one row more tells where sequences start
+        if positions[0].ndim == 3:  # M-RoPE: one more row marks where sequences start
             positions = [torch.cat([own[None], rope[-3:]]) for own, rope in zip(text, positions, strict=True)]
         packed, options = (
             in_one_row(samples) | {"position_ids": torch.cat(positions, dim=-1)},
@@ -142,7 +142,7 @@ class CallPromises(GenerationPromises):
         return dropped
 
     def _positions(self, inputs: Inputs) -> Tensor:
-        """The position ids that the stock model works out for itself."""
+        """The position ids that the stock model computes itself."""
         language_model = self.adapter().language_model(self.model())
         found = self._seen_by(language_model, "position_ids", partial(self.model(), **inputs))
         samples, length = inputs["input_ids"].shape

@@ -1,4 +1,4 @@
-"""Random cases of the truth test, and what a user does with a model in each."""
+"""Random cases of the truth test, and the user's actions in each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Case:
     """What is said to a model and what is dropped when; made by `Case.of`.
 
     Attributes:
-        seed: of words, sizes and pixels, and of sampling.
-        media: of each sample, how many pictures or videos it has.
+        seed: seed of words, sizes, pixels and sampling.
+        media: number of pictures or videos of each sample.
         inputs: the samples, as one batch with an attention mask.
-        later: those of a later turn, if there is one.
+        later: the samples of a later turn, if there is one.
         masked: whether the attention mask is passed.
         form: "ids", "embeds" (in place of ids), or "marked embeds", where the caller assigns a vision mask.
     """
@@ -48,21 +48,21 @@ class Case:
     def of(
         cls, make_sample: MakeSample, seed: int, media: Sequence[int], later_media: int | None, side: str, **rest: Any
     ) -> Case:
-        """The case of these parts: `media` of each sample, padded on `side`, and `later_media` of each in a later turn."""
+        """A case with `media` of each sample, padded on `side`, and `later_media` of each in a later turn."""
         generator = torch.Generator().manual_seed(seed)
         inputs = collate([make_sample(generator, count) for count in media], side)
         later = None if later_media is None else collate([make_sample(generator, later_media) for _ in media], "left")
         return cls(seed=seed, media=tuple(media), inputs=inputs, later=later, padding_side=side, **rest)
 
     def of_one_length(self) -> Case:
-        """This case with words in place of padding: the mask is all ones, and stock models make theirs of none."""
+        """This case with words in place of padding: the mask is all ones, and stock models build theirs without it."""
         padding, ids = self.inputs["attention_mask"] == 0, self.inputs["input_ids"]
         first = ids.gather(1, padding.int().argmin(1, keepdim=True))
         filled = {"input_ids": ids.where(~padding, first), "attention_mask": torch.ones_like(ids)}
         return replace(self, inputs=self.inputs | filled, padding_side="nowhere")
 
     def given(self, model: Any) -> Inputs:
-        """The inputs as this case's user passes them: with an attention mask or without, as ids or embeddings."""
+        """The inputs in the form of this case: with or without an attention mask, as ids or embeddings."""
         inputs = {name: value for name, value in self.inputs.items() if self.masked or name != "attention_mask"}
         if self.form != "ids":
             inputs["inputs_embeds"] = model.get_input_embeddings()(inputs.pop("input_ids"))
@@ -85,14 +85,14 @@ def random_case(
     most_samples: int = 4,
     form: str = "ids",
 ) -> Case:
-    """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, padded on a side or nowhere, one to three cuts.
+    """A case drawn from its seed: 1 to 4 samples with 0 to 3 media each, padded on one side or not, and 1 to 3 cuts.
 
     Args:
-        layers: the decoder layers before which something may be dropped.
-        left: pad on the left only, as `generate` wants it.
-        most_media: at most so many media in a sample.
+        layers: the decoder layers before which tokens may be dropped.
+        left: pad on the left only, as `generate` expects.
+        most_media: maximum number of media per sample.
         later_media: media of each sample in a later turn; None: there is no later turn.
-        most_samples: at most so many samples.
+        most_samples: maximum number of samples.
         form: see `Case`. Embeddings come with a mask: without one, Qwen2-VL of transformers 5.0 reads the ids.
     """
     rng = random.Random(seed)
@@ -116,7 +116,7 @@ def random_case(
 
 @torch.no_grad()
 def generate(model: Any, case: Case, **options: Any) -> list[Tensor]:
-    """Generation, and a second one behind a later turn if there is one; the tokens and each step's logits."""
+    """Generate, and again after a later turn if there is one; returns the tokens and each step's logits."""
     options = {
         "max_new_tokens": STEPS,
         "return_dict_in_generate": True,
@@ -134,7 +134,7 @@ def generate(model: Any, case: Case, **options: Any) -> list[Tensor]:
 
 
 def behind(inputs: Inputs, sequences: Tensor, later: Inputs) -> Inputs:
-    """The later turn's inputs behind what was said: whole sequences, and the later turn's media alone."""
+    """Inputs of the later turn: whole sequences, including the conversation so far, and only the new media."""
     answered = sequences.shape[1] - inputs["input_ids"].shape[1]
     whole = {}
     for name, value in later.items():

@@ -1,4 +1,4 @@
-"""The truth test of one case: the same act on a model that drops and on one that masks."""
+"""The truth test of one case: the same actions on a model that drops and on one that masks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..attaching import attach
 from .cases import Case
 from .subject import Subject
 
-CLOSE = 1e-4  # relative: two scores at a cut that are closer may change places by rounding
+CLOSE = 1e-4  # relative: rounding may swap two scores at a cut that are closer
 
 Act = Callable[[Any, Case], list[Tensor]]
 
 
 def equals_masking(subject: Subject, case: Case, act: Act, plain_act: Act | None = None) -> bool:
-    """Whether dropping equals masking, kept sets exactly and what the act returns to 1e-4; AssertionError if not.
+    """Whether dropping equals masking: kept sets exactly, results of `act` to 1e-4. Raises AssertionError if not.
 
     Args:
-        act: what is done with the model that drops.
-        plain_act: what is done with the model that masks, where that is to give the same in a plainer way.
+        act: the actions on the model that drops.
+        plain_act: the actions on the model that masks, if a simpler form should give the same results.
 
     Returns:
-        False where the case decides nothing, because two scores at a cut are too close.
+        False if the case is undecided, because two scores at a cut are too close.
     """
     model, adapter = subject.model(case.attention), subject.adapter()
     given = None if case.form == "ids" else subject.is_vision(case.inputs)
@@ -53,6 +53,6 @@ def equals_masking(subject: Subject, case: Case, act: Act, plain_act: Act | None
 
 
 def _forget_positions(inner: Any) -> None:
-    """Qwen2-VL and its kin keep what they need for positions on the model, and would take that of the batch before."""
+    """Reset the position offsets that the Qwen2-VL family stores on the model: they belong to the previous batch."""
     if hasattr(inner, "rope_deltas"):
         inner.rope_deltas = None

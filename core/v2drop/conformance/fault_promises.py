@@ -1,4 +1,4 @@
-"""Calls that fail, calls in each other's way: failures at any operation, threads, calls inside of calls."""
+"""Calls that fail or overlap: failures at any operation, threads, calls inside of calls."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class FaultPromises(CallPromises):
                 barrier.wait(timeout=60)
             return scores
 
-        with torch.no_grad():  # each thread has a switch of its own
+        with torch.no_grad():  # grad mode is per thread
             tokens: Tensor = model.generate(**inputs, **GREEDY, logits_processor=[wait])
         return tokens
 
@@ -138,7 +138,7 @@ class _Failing(TorchDispatchMode):
 
 
 def _fail_all_over(call: Callable[[], object]) -> int:
-    """Make a call fail at some forty of its operations; how many tensors more there are afterwards."""
+    """Make a call fail at about forty of its operations; returns how many more tensors exist afterwards."""
     counting = _Failing(-1, RuntimeError)
     with counting:
         call()

@@ -1,4 +1,4 @@
-"""An attention function with flash_attention_2's contract, for machines that it does not run on."""
+"""An attention function with the contract of flash_attention_2, for machines that cannot run the original."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def flash_stand_in(
 ) -> tuple[Tensor, None]:
     """Attention [B, Q, heads, D] of query [B, heads, Q, D] over key and value [B, key heads, K, D].
 
-    As transformers calls flash attention: the mask is [B, K], of real keys, or None; queries are the last of the keys,
-    each sees those up to its own; keys behind the mask's end, of a static cache, are left out. Without a mask, position
-    ids of a batch of 1 that do not run on tell packed sequences, each of which starts at the lowest.
+    It is called like flash attention in transformers. The mask is [B, K], of real keys, or None. Queries are the last
+    of the keys, and each sees the keys up to its own. Keys of a static cache after the end of the mask are left out.
+    Without a mask, jumps in the position ids of a batch of 1 mark packed sequences; each starts at the lowest position.
     """
     assert attention_mask is None or attention_mask.ndim == 2, "flash attention takes no mask of queries and keys"
     if attention_mask is not None:
@@ -36,7 +36,7 @@ def flash_stand_in(
         sequence = (positions == positions.min()).cumsum(1)
         visible = visible & (sequence[:, :, None] == sequence[:, None, :])
     itself = torch.eye(queries, keys, dtype=torch.bool).roll(keys - queries, dims=1)
-    visible = visible | (itself & ~visible.any(-1, keepdim=True))  # rows of padding, which flash attention leaves out
+    visible = visible | (itself & ~visible.any(-1, keepdim=True))  # padding rows, which flash attention leaves out
     groups = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))
     weights = (query @ key.transpose(2, 3) * scaling).masked_fill(~visible[:, None], -torch.inf).softmax(-1)

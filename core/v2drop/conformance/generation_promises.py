@@ -1,4 +1,4 @@
-"""The truth test in the less usual ways to generate, and on caches that are cropped, copied and filled by chunks."""
+"""The truth test in less common kinds of generation, and on caches that are cropped, copied or filled in chunks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class GenerationPromises(TruthPromises):
     def _splits_media(self) -> bool:
         try:
             self.model().generate(**self.batch(1, 2), **GREEDY, prefill_chunk_size=9)
-        except Exception:  # whatever a release makes of it
+        except Exception:  # the error depends on the release
             return False
         return True
 
@@ -53,7 +53,7 @@ class GenerationPromises(TruthPromises):
         draft = copy.deepcopy(self.model())
         draft.generation_config.num_assistant_tokens = 3
         layers = self.adapter().decoder_layers(draft)
-        with torch.no_grad():  # a draft that is sometimes wrong
+        with torch.no_grad():  # a draft model that is sometimes wrong
             for weight in layers[-1].parameters():
                 weight.mul_(0.5)
         return draft
@@ -110,9 +110,9 @@ class GenerationPromises(TruthPromises):
 
     def _compiled_by(self, backend: Any) -> dict[str, Any]:
         """Options of `generate`: steps compiled over a static cache."""
-        torch.compiler.reset()  # of one function torch compiles eight variants and no more, those of other tests among them
+        torch.compiler.reset()  # torch compiles at most eight variants of a function, including those of other tests
         settings = self.library.CompileConfig(backend=backend, mode=None)
-        settings._compile_all_devices = True  # on CPUs it is off
+        settings._compile_all_devices = True  # off by default on CPUs
         return {"cache_implementation": "static", "compile_config": settings}
 
     @torch.no_grad()
@@ -156,8 +156,8 @@ class GenerationPromises(TruthPromises):
             fresh = copy.deepcopy(cache)
             model(first, **cache_argument(model, cache))
             try:
-                cache.crop(inputs["input_ids"].shape[1])  # transformers 5.0 takes the length that is to be left
-            except (ValueError, RuntimeError):  # later ones the number of tokens to take away, less than none
+                cache.crop(inputs["input_ids"].shape[1])  # transformers 5.0 takes the length to keep
+            except (ValueError, RuntimeError):  # later ones take the number of tokens to remove, as a negative number
                 cache.crop(-first.shape[1])
             found, wanted = (model(second, **cache_argument(model, each)).logits for each in (cache, fresh))
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
@@ -184,5 +184,5 @@ class GenerationPromises(TruthPromises):
 
 
 def _starts_with(assisted: Tensor, greedy: Tensor) -> bool:
-    """Whether tokens are the same; transformers 5.0 may return one more than was asked for."""
+    """Whether tokens are the same; transformers 5.0 may return one more than requested."""
     return torch.equal(assisted[:, : greedy.shape[1]], greedy)

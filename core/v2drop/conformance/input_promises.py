@@ -1,4 +1,4 @@
-"""What v2drop promises about inputs: where their vision tokens lie, and what is said of wrong ones."""
+"""What v2drop promises about inputs: the layout of vision tokens, and errors for invalid inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..schedule import Schedule
 from .samples import Inputs
 from .subject import Subject
 
-SEEDS = range(200)  # tried until one draws what a promise is about
+SEEDS = range(200)  # tried until one draws the inputs that a test needs
 
 
 class InputPromises(Subject):
@@ -111,7 +111,7 @@ class InputPromises(Subject):
             raises(AlreadyAttachedError, partial(cut_before, self.first_stage))
 
     def _one_medium(self, placeholder: int) -> Inputs:
-        """One sample with one picture or video, of the kind that this placeholder stands for."""
+        """One sample with one picture or video of this placeholder's kind."""
 
         def holds(inputs: Inputs) -> bool:
             ids: Tensor = inputs["input_ids"]
@@ -124,7 +124,7 @@ class InputPromises(Subject):
 
 
 def raises(kind: type[V2DropError], act: Callable[[], object]) -> V2DropError:
-    """The error of that kind that this raises; fail unless it does."""
+    """Return the error of that kind that `act` raises; fail if it raises none."""
     try:
         act()
     except kind as error:

@@ -1,6 +1,6 @@
-"""The other methods' scores once more, worked out plainly, one sample at a time, for the truth test.
+"""Plain reference scores of the other methods, one sample at a time, for the truth test.
 
-A method that is not here is not judged by the truth test; see `v2drop docs adding-a-method`.
+Methods without a reference here cannot be checked by the truth test; see `v2drop docs adding-a-method`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ class Plain:
     Attributes:
         layer: the stage's layer.
         current: input of the stage's layer, float64 [S, H].
-        attention: weights of the layer before by the stock model's eager attention, of this call's keys, [heads, S, S].
+        attention: weights of the layer before, by the stock model's eager attention, on this call's keys [heads, S, S].
         keys: keys of the layer before, not rotated, [S, key heads * D].
-        vision: columns of vision tokens that are alive; `candidates`: those that may be dropped; `text`: the other real ones.
-        last: the last real column.
-        rank: of each column, how many of the sample's vision tokens stand before it.
-        staying: how many candidates stay.
+        vision: positions of the remaining vision tokens.
+        candidates: those of `vision` that may be dropped.
+        text: the other real positions.
+        last: the last real position.
+        rank: for each position, the number of the sample's vision tokens before it.
+        staying: number of candidates that stay.
     """
 
     layer: int
@@ -56,7 +58,7 @@ def unlike_pivots(plain: Plain) -> Tensor:
     pivots = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))
     scores, swapped = (_by_pivots(plain, order[:8]) for order in (pivots, _swapped(pivots, size)))
     if _kept(plain, scores) != _kept(plain, swapped):
-        return torch.ones_like(scores)  # undecided: rounding says which of these tokens are pivots
+        return torch.ones_like(scores)  # undecided: which of these tokens are pivots depends on rounding
     return scores
 
 
@@ -70,7 +72,7 @@ def _by_pivots(plain: Plain, pivots: list[int]) -> Tensor:
 
 
 def _swapped(ordered: list[int], size: Tensor) -> list[int]:
-    """The columns in the other order where sizes differ by no more than rounding, as those of a picture's copies do."""
+    """The positions, reversed where sizes differ only by rounding, as for copies of a picture."""
     swapped: list[list[int]] = []
     for column in ordered:
         gap = size[swapped[-1][-1]] - size[column] if swapped else None

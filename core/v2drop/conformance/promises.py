@@ -1,4 +1,4 @@
-"""What v2drop promises of every architecture beside the truth test, one test a promise."""
+"""What v2drop promises for every architecture besides the truth test, one test per promise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .training_promises import TrainingPromises
 
 
 def report_of(run: Attachment) -> DropReport:
-    """The report of what was dropped; there must be one."""
+    """The report of the last call; fails if there is none."""
     assert run.report is not None, "a call with media left no report"
     return run.report
 
@@ -31,7 +31,7 @@ def report_of(run: Attachment) -> DropReport:
 class AdapterConformance(FaultPromises, InputPromises, TrainingPromises, RefusalPromises):
     """What every adapter keeps to.
 
-    Inherit from it in a test file: the subclass, whose name starts with ``Test``, says what to test (see `Subject`).
+    Inherit from it in a test file. The subclass, whose name starts with ``Test``, says what to test (see `Subject`).
     """
 
     @torch.no_grad()

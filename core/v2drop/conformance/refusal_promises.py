@@ -1,4 +1,4 @@
-"""What dropping cannot go together with: refused by name, before anything is wrong."""
+"""What dropping cannot be combined with: refused with a clear error before anything goes wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..hf.calls import cache_argument, cache_in
 from .generation_promises import GenerationPromises
 from .input_promises import raises
 
-Record = Callable[[str, object], None]  # pytest's `record_property`; what it is told stands in the table of features
+Record = Callable[[str, object], None]  # pytest's `record_property`; what it records goes into the table of features
 
 
 class RefusalPromises(GenerationPromises):

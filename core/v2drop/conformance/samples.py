@@ -1,4 +1,4 @@
-"""Random prompts, and batches of them: what a processor would make, without one."""
+"""Random prompts and batches, like those of a processor, made without one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAD = 0
 
 
 def random_prompt(generator: torch.Generator, media: Sequence[Tensor], vocabulary: range) -> Tensor:
-    """Token ids int64 [1, S]: words, media (their placeholders' ids), words between them; now and then none at the end."""
+    """Token ids int64 [1, S]: words, then media (placeholder ids) with words between and usually after them."""
     parts = [_words(generator, vocabulary)]
     for number, placeholders in enumerate(media):
         parts.append(placeholders)
@@ -22,7 +22,7 @@ def random_prompt(generator: torch.Generator, media: Sequence[Tensor], vocabular
 
 
 def _words(generator: torch.Generator, vocabulary: range) -> Tensor:
-    # now and then so many that a sample without media is the longest of its batch, however much others lose
+    # sometimes so many that a sample without media is the longest of its batch, even before others lose tokens
     most = 60 if torch.rand((), generator=generator) < 0.1 else 6
     count = int(torch.randint(1, most, (), generator=generator))
     return torch.randint(vocabulary.start, vocabulary.stop, (count,), generator=generator)
@@ -31,8 +31,8 @@ def _words(generator: torch.Generator, vocabulary: range) -> Tensor:
 def collate(samples: Sequence[Inputs], padding_side: str) -> Inputs:
     """One batch of single samples, with an attention mask.
 
-    What has the shape of `input_ids` is padded to the longest sample; the rest, such as pictures, is put one behind the
-    other, and padded where pictures have different numbers of tiles.
+    Inputs with the shape of `input_ids` are padded to the longest sample. The others, such as pictures, are
+    concatenated, and padded if pictures have different numbers of tiles.
     """
     ids = [sample["input_ids"] for sample in samples]
     length = max(each.shape[1] for each in ids)
@@ -61,7 +61,7 @@ def _stack(media: list[Tensor]) -> Tensor:
 
 
 def in_one_row(samples: list[Inputs]) -> Inputs:
-    """Samples of batch 1 packed into one row, one behind the other, without a mask."""
+    """Samples of batch 1 packed into one row, one after another, without a mask."""
     media = collate(samples, "left")
     like_ids = [name for name in samples[0] if samples[0][name].shape == samples[0]["input_ids"].shape]
     ids = {name: torch.cat([sample[name] for sample in samples], dim=1) for name in like_ids}

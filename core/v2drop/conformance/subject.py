@@ -1,4 +1,4 @@
-"""The architecture that is tested: how its tiny model and its inputs are made."""
+"""The tested architecture: how its tiny model and inputs are made."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Subject:
 
     Attributes:
         adapter: the adapter's class.
-        placeholders: token ids that stand for pictures and videos.
-        vocabulary: token ids to write words with; nothing in it means anything to the model.
-        cases: about how many random cases the truth tests make up together.
-        method: the method that is tested, by its name.
-        media_in_later_generate: whether the stock model's `generate` takes new media behind a filled cache.
+        placeholders: token ids of pictures and videos.
+        vocabulary: token ids of words; none of them has a special meaning to the model.
+        cases: approximate number of random cases in all truth tests together.
+        method: name of the tested method.
+        media_in_later_generate: whether the stock model's `generate` takes new media with a filled cache.
     """
 
     adapter: ClassVar[type[Adapter]]
@@ -42,16 +42,16 @@ class Subject:
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """A tiny stock model made from a config, with at least 4 decoder layers behind the adapter's first stage.
+        """A tiny stock model made from a config, with at least 4 decoder layers after the adapter's first stage.
 
-        Its weights are made larger here, so that layers differ.
+        The kit scales its weights up, so that layers differ.
         """
 
     @abstractmethod
     def make_sample(self, generator: torch.Generator, media: int) -> Inputs:
         """Inputs of one sample with `media` pictures or videos of random kinds and sizes, as the processor makes them.
 
-        Build `input_ids` with `self.prompt(generator, runs)`. Leave out what a sample without media would not have.
+        Build `input_ids` with `self.prompt(generator, runs)`. For 0 media, leave out all inputs that only media need.
         """
 
     def prompt(self, generator: torch.Generator, runs: Sequence[Tensor]) -> Tensor:
@@ -59,7 +59,7 @@ class Subject:
         return random_prompt(generator, runs, self.vocabulary)
 
     def model(self, attention: str = "sdpa", dtype: torch.dtype = torch.float32) -> Any:
-        """The tiny model, made once for each attention implementation and dtype."""
+        """The tiny model, built once for each attention implementation and dtype."""
         made = type(self).__dict__.get("_made")
         if made is None:
             made = {}
@@ -79,42 +79,42 @@ class Subject:
         words = set(self.vocabulary)
         silent = [token for token in range(model.get_input_embeddings().num_embeddings) if token not in words]
         model.generation_config.suppress_tokens = silent
-        # runs of a fixed length are easier to compare, so that generation ends with what is never said
+        # answers of a fixed length are easier to compare, so the end-of-sequence token is never generated
         model.generation_config.eos_token_id = next(t for t in silent if t != PAD and t not in self.placeholders)
         model.set_attn_implementation(attention)
         return model.to(dtype)
 
     def attach(self, model: Any, schedule: Schedule) -> Attachment:
-        """The adapter and method that are tested, attached."""
+        """Attach the tested adapter and method."""
         return attach(model, schedule, adapter=self.adapter(), method=self.method)
 
     def masking(self, model: Any, schedule: Schedule, **options: Any) -> MaskingTruth:
-        """The same, with masking instead of dropping."""
+        """Like `attach`, with masking instead of dropping."""
         return MaskingTruth(model, schedule, self.adapter(), self.placeholders, method=self.method, **options)
 
     def batch(self, *media: int, seed: int = 0, padding_side: str = "left") -> Inputs:
-        """Inputs of samples with so many media each."""
+        """Inputs of samples with these numbers of media."""
         generator = torch.Generator().manual_seed(seed)
         return collate([self.make_sample(generator, count) for count in media], padding_side)
 
     def ending_in_text(self, *media: int, seed: int = 0, words: int = 1) -> Inputs:
-        """As `batch`, no sample's last `words` tokens vision tokens: the last one stays while it is that, and goes afterwards."""
+        """Like `batch`, but each sample ends in `words` text tokens: a last vision token stays only while it is last."""
         batches = (self.batch(*media, seed=1000 * seed + attempt) for attempt in range(100))
         return next(inputs for inputs in batches if not self.is_vision(inputs)[:, -words:].any())
 
     @property
     def library(self) -> Any:
-        """transformers, met through the model: the core does without it."""
+        """transformers, reached through the model, since the core does not import it."""
         return sys.modules[type(self.model()).__module__.partition(".")[0]]
 
     @property
     def is_transformers_5_0(self) -> bool:
-        """Whether stock models are those of transformers 5.0, which can less; what is skipped for it says what."""
+        """Whether stock models are those of transformers 5.0, which support less; skipped tests say what."""
         return str(self.library.__version__).startswith("5.0.")
 
     @property
     def most_media_of_beams(self) -> int:
-        """Of a sample in beam search: some releases of transformers hand the beams of a sample with several different ones."""
+        """Most media per sample in beam search: some transformers releases mix up a sample's media between its beams."""
         model, logits = self.model(), []
         with model.register_forward_hook(lambda *call: logits.append(call[-1].logits)):
             model.generate(**self.batch(3), num_beams=2, max_new_tokens=1)
@@ -128,7 +128,7 @@ class Subject:
 
     @property
     def halves(self) -> Schedule:
-        """Half of the tokens stay, then half of those, then none."""
+        """A schedule that keeps half of the tokens, then half of those, then none."""
         first = self.first_stage
         return Schedule([(first, 0.5), ((first + self.depth) // 2, 0.5), (self.depth - 1, 0.0)])
 
@@ -142,19 +142,19 @@ class Subject:
 
     @staticmethod
     def skip_unless_stock(holds: bool, what: str) -> None:
-        """Skip a promise that the stock model itself does not keep in this release of transformers."""
+        """Skip a test that the stock model itself fails in this release of transformers."""
         if not holds:
             raise SkipTest(f"the stock model itself {what}")
 
     def skip_if_text_is_read(self) -> None:
-        """Skip a promise that a method cannot keep for which the text behind a picture has a say."""
+        """Skip a test that cannot hold for methods whose scores depend on the text after a picture."""
         if methods()[self.method].reads_text:
             raise SkipTest(f"in {self.method} what is taken together with the prompt has a say")
 
     def is_vision(self, inputs: Inputs) -> Tensor:
-        """bool [B, S], where placeholders are."""
+        """bool [B, S], True at placeholders."""
         return torch.isin(inputs["input_ids"], torch.tensor(list(self.placeholders)))
 
     def is_text(self, inputs: Inputs) -> Tensor:
-        """bool [B, S], where real tokens are that are no placeholders; these are compared, for dropped ones have no output."""
+        """bool [B, S], True at real text tokens; only these are compared, since dropped tokens have no output."""
         return inputs["attention_mask"].bool() & ~self.is_vision(inputs)

@@ -1,4 +1,4 @@
-"""What v2drop promises of training: gradients, and layers that run again in the backward pass."""
+"""What v2drop promises for training: gradients, and layers that run again in the backward pass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainingPromises(Subject):
         assert dropped.keys() == masked.keys()
         largest = max(gradient.abs().max().item() for gradient in masked.values())
         for name, wanted in masked.items():
-            scale = max(wanted.abs().max().item(), 1e-3 * largest)  # some (of key biases) are zero but for rounding
+            scale = max(wanted.abs().max().item(), 1e-3 * largest)  # some (of key biases) are zero up to rounding
             torch.testing.assert_close(
                 dropped[name] / scale, wanted / scale, atol=1e-3, rtol=0, msg=f"{name}: {{}}".format
             )
@@ -35,7 +35,7 @@ class TrainingPromises(Subject):
     def test_checkpointed_layers_give_the_same_gradients(self) -> None:
         """Layers that run again in the backward pass are shortened as they were in the forward pass.
 
-        So with transformers' checkpointing, and with torch's of single modules, which runs hooks once more.
+        This holds for transformers' checkpointing, and for torch's checkpointing of modules, which runs hooks again.
         """
         inputs, plain = self.batch(1, 2, seed=6), copy.deepcopy(self.model()).train()
         with self.attach(plain, self.halves) as run:
@@ -56,7 +56,7 @@ class TrainingPromises(Subject):
             torch.testing.assert_close(found, wanted)
 
     def _gradients(self, model: Any, batches: list[Inputs], **options: Any) -> dict[str, Tensor]:
-        """Gradients of the summed loss of the text tokens whose predecessor is text too: a dropped one predicts nothing."""
+        """Gradients of the summed loss of text tokens that follow text: a dropped token predicts nothing."""
         for inputs in batches:
             labels = inputs["input_ids"].masked_fill(~self.is_text(inputs), -100)
             labels[:, 1:][self.is_vision(inputs)[:, :-1]] = -100

@@ -1,7 +1,7 @@
-"""The truth test's other side: a stock model in which dropped tokens stay, and are masked as keys from their layer on.
+"""The reference of the truth test: a stock model that keeps dropped tokens and masks them as keys from their layer on.
 
-It trusts nothing of v2drop but the schedule's numbers and where the model's layers are: scores, choices and masks are
-worked out here, plainly.
+It uses nothing of v2drop but the schedule's numbers and the locations of the model's layers: scores, choices and masks
+are computed here, plainly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class MaskingTruth:
     """Runs a stock model with masking instead of dropping; a context manager.
 
     Attributes:
-        kept: per stage layer and sample, sorted positions of vision tokens alive after it (last call that held media).
+        kept: per stage layer and sample, sorted positions of the vision tokens kept after it (last call with media).
         closest: the smallest relative gap between two scores at a cut so far.
 
     Raises:
@@ -91,7 +91,7 @@ class MaskingTruth:
         self.vision &= self.real[:, self.past :]
         self.alive = self.vision.clone()
         for layer, gone in self.gone.items():
-            # a cache that is shorter than it was, was cropped, or is the one that a longer one was copied from
+            # a cache that is shorter than before was cropped, or is the original of a longer copy
             before = torch.zeros(batch, 0, dtype=torch.bool) if gone is None else gone[:, : self.past]
             fresh = torch.zeros(batch, total - before.shape[1], dtype=torch.bool)
             self.gone[layer] = torch.cat([before, fresh], dim=1)
@@ -109,15 +109,13 @@ class MaskingTruth:
         query = torch.arange(self.past, total)[:, None]
         visible = (torch.arange(total)[None, :] <= query)[None] & self.real[:, None, :]
         stock = kwargs.get("attention_mask")
-        if (
-            isinstance(stock, Tensor) and stock.ndim == 4 and stock.shape[-1] == total
-        ):  # packed sequences are told by it
+        if isinstance(stock, Tensor) and stock.ndim == 4 and stock.shape[-1] == total:  # it separates packed sequences
             visible = visible & (stock if stock.dtype == torch.bool else stock == 0)[:, 0]
         for layer, gone in self.gone.items():
             if layer <= number:
                 assert gone is not None
                 visible = visible & ~gone[:, None, :]
-        # padding and dropped queries see themselves, so that no softmax is empty; as keys they stay hidden from others
+        # padding and dropped queries see themselves, so that no softmax is empty; as keys they are hidden from others
         itself = torch.eye(length, total, dtype=torch.bool).roll(self.past, dims=1)
         seen = (visible | itself)[:, None]
         additive = torch.zeros(seen.shape, dtype=hidden.dtype).masked_fill(~seen, torch.finfo(hidden.dtype).min)
@@ -136,8 +134,8 @@ class MaskingTruth:
             scores = self._scores(stage.layer, sample, hidden, candidates, last, k)
             ranked = sorted(candidates, key=lambda c: (-scores[c], c))
             inside, outside = (scores[ranked[k - 1]], scores[ranked[k]]) if 0 < k < n else (0.0, 0.0)
-            if inside or outside:  # zeros, such as attention of no row, are exact
-                # where it is small, 1 - cosine is rounded as the 1 is
+            if inside or outside:  # zeros, such as attention from no query, are exact
+                # where 1 - cosine is small, its rounding error is that of 1
                 least = {"dart": 1, "v2drop": 0.1 if self.metric == "cosine" else 1e-12}.get(self.method, 1e-12)
                 scale = max(inside, least)
                 self.closest = min(self.closest, (inside - outside) / scale)
@@ -210,7 +208,7 @@ def _distance(one: Tensor, other: Tensor, metric: str) -> Tensor:
 
 
 def _caches(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The argument that is a cache: its name differs between releases."""
+    """The cache argument, whose name differs between releases."""
     return {name: value for name, value in kwargs.items() if hasattr(value, "get_seq_length")}
 
 

@@ -1,1 +1,1 @@
-"""What v2drop asks of transformers: the only place that knows its masks, caches, arguments and outputs."""
+"""The interface to transformers: the only code that knows its masks, caches, arguments and outputs."""

@@ -1,6 +1,6 @@
-"""What stock models are called with: which argument is the cache, the mask, the positions, whatever a release calls it.
+"""Argument names of stock models: finds the cache, the mask and the positions, whatever a release calls them.
 
-This is the one place that knows. Everything else uses the names of `NAMES`, those of the newest transformers that is tested.
+All other code uses the names in `NAMES`, which are those of the newest tested transformers.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "position_ids": (),
     "cache_position": (),  # transformers 5.0 to 5.3
 }
-"""Arguments of decoder layers that run over positions, by v2drop's name for them: what some releases call them instead."""
+"""Decoder-layer arguments that run over positions: v2drop's name for each, and its other names in some releases."""
 
 _CACHE_NAMES = ("cache", *NAMES["cache"])
-_BY_TYPE = {  # an argument whose name is not known is told by its annotation, where that is its own
+_BY_TYPE = {  # an argument with an unknown name is found by its annotation, if that is unique
     "cache": re.compile(r"\bCache\b"),
     "position_embeddings": re.compile(r"tuple\[(torch\.)?Tensor, (torch\.)?Tensor\]", re.IGNORECASE),
 }
 _FLAG = re.compile(
     r"(bool|int|float|str|None|Optional|typing|[\s|.\[\]])+"
-)  # annotations of what cannot run over positions
-_OVER_SEQUENCES = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")  # of packed ones; see packing.py
-_SINCE = {"mm_encoder_outputs": "5.18"}  # arguments of inner models that earlier releases do without
+)  # annotations of values that cannot run over positions
+_OVER_SEQUENCES = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")  # packed; see packed_sequences.py
+_SINCE = {"mm_encoder_outputs": "5.18"}  # arguments of inner models that earlier releases lack
 _READ_ON = "see v2drop docs adding-an-architecture, 'What cannot work'"
 
 
 @dataclass(frozen=True)
 class LayerArguments:
-    """What the decoder layers of one class call their arguments, read from the signature of their `forward`.
+    """The argument names of one class of decoder layers, read from the signature of its `forward`.
 
     Attributes:
         hidden_states: the first argument, a layer's input.
-        attention_mask, cache, position_embeddings, position_ids, cache_position: the names of those in `NAMES`; "" for
-            what the layer does not take.
+        attention_mask, cache, position_embeddings, position_ids, cache_position: the layer's names for those in
+            `NAMES`; "" if it does not take one.
         names: all arguments that `forward` names, in order.
     """
 
@@ -58,11 +58,11 @@ class LayerArguments:
 
     @classmethod
     def of(cls, layer: nn.Module) -> LayerArguments:
-        """The arguments of a decoder layer.
+        """The argument names of a decoder layer.
 
         Raises:
-            UnsupportedModelError: there is no mask or no cache among them, or something that may run over positions and
-                that v2drop does not know.
+            UnsupportedModelError: the layer takes no mask or no cache, or takes an argument that v2drop does not know
+                and that may run over positions.
         """
         parameters = _parameters(layer)
         stock = _stock_names(parameters)
@@ -84,23 +84,23 @@ class LayerArguments:
         return cls(names[0], names=names, **{name: stock.get(name, "") for name in NAMES})
 
     def known(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A layer's keyword arguments under the names of `NAMES`."""
+        """A layer's keyword arguments, renamed to those in `NAMES`."""
         ours = {getattr(self, name): name for name in NAMES}
         return {ours.get(name, name): value for name, value in arguments.items()}
 
     def stock(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments under the names of `NAMES` as the layer calls them."""
+        """Arguments with names from `NAMES`, renamed to the layer's own."""
         return {(name in NAMES and getattr(self, name)) or name: value for name, value in arguments.items()}
 
 
 def check_gathered(given: Mapping[str, Any], gathered: Iterable[str], columns: Iterable[int], layer: str) -> None:
-    """Raise UnsupportedModelError if a shortened layer is called with something over positions that nobody shortened.
+    """Raise UnsupportedModelError if a shortened layer gets an argument that runs over positions but was not shortened.
 
     Args:
         given: the layer's keyword arguments under the names of `NAMES`.
         gathered: names of those that were shortened.
-        columns: how many positions the call has, and how many keys a layer without dropping; what has an axis as long
-            runs over them.
+        columns: how many positions the call has, and how many keys a layer has without dropping; a value with an axis
+            of such a length runs over them.
         layer: the layer's class, for the message.
     """
     lengths = {count for count in columns if count > 1}
@@ -118,7 +118,7 @@ def check_inner_model(inner: nn.Module, media_inputs: Iterable[str]) -> tuple[st
     """The names of an inner model's arguments, in order.
 
     Raises:
-        UnsupportedModelError: it does not take token ids, a mask and the media that an adapter names.
+        UnsupportedModelError: it does not take token ids, embeddings, a mask and the adapter's media inputs.
     """
     names = tuple(parameter.name for parameter in _parameters(inner))
     needed = ["input_ids", "inputs_embeds", "attention_mask", *(name for name in media_inputs if name not in _SINCE)]
@@ -133,18 +133,18 @@ def check_inner_model(inner: nn.Module, media_inputs: Iterable[str]) -> tuple[st
 
 
 def cache_name(model: nn.Module) -> str:
-    """What a model's `forward` calls its cache: "cache", and "past_key_values" up to transformers 5.23."""
+    """The name of a model's cache argument: "cache", or "past_key_values" up to transformers 5.23."""
     return _stock_names(_parameters(model))["cache"]
 
 
 def cache_argument(model: nn.Module, cache: Any) -> dict[str, Any]:
-    """The argument that makes a call of this model go on behind a cache: `model(turn, **cache_argument(model, cache))`."""
+    """The argument with which a call of this model continues a cache: `model(turn, **cache_argument(model, cache))`."""
     return {cache_name(model): cache}
 
 
 def cache_in(arguments: Mapping[str, Any]) -> Any:
-    """The cache among a call's arguments, or in an output, whatever it is called there; None if there is none."""
-    # by its names first: torch.compile compiles a step again whenever something changes its shape that was looked at
+    """The cache in a call's arguments or in an output, whatever its name there; None if there is none."""
+    # names first: torch.compile recompiles a step whenever a value that was inspected changes its shape
     for value in (*map(arguments.get, _CACHE_NAMES), *arguments.values()):
         if is_cache(value):
             return value
@@ -152,18 +152,18 @@ def cache_in(arguments: Mapping[str, Any]) -> Any:
 
 
 def is_cache(value: Any) -> bool:
-    """Whether this is a cache of transformers, or something that serves as one."""
+    """Whether this is a cache of transformers, or an object that acts as one."""
     return hasattr(value, "get_seq_length") and hasattr(value, "update")
 
 
 def is_paged(arguments: Mapping[str, Any]) -> bool:
-    """Whether a call is one of transformers' continuous batching, by its cache."""
+    """Whether a call comes from transformers' continuous batching, judged by its cache."""
     return any(type(arguments.get(name)).__name__ == "PagedAttentionCache" for name in _CACHE_NAMES)
 
 
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
-    """What a module's `forward` names; a wrapper (FSDP, checkpointing, torch.compile), which names nothing, takes what its only
-    child takes."""
+    """The parameters that a module's `forward` names; for a wrapper that names none (FSDP, checkpointing,
+    torch.compile), those of its only child."""
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     signature = inspect.signature(type(module).forward)
     named = [each for each in signature.parameters.values() if each.kind not in several][1:]  # without self
@@ -172,7 +172,7 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
 
 
 def _stock_names(parameters: Iterable[inspect.Parameter]) -> dict[str, str]:
-    """The parameters' names by those of `NAMES`: known by name, or if not, the only one of its type."""
+    """Maps names in `NAMES` to the parameters' names: found by name, or else the only one of its type."""
     names, parameters = {}, list(parameters)
     for name, others in NAMES.items():
         named = [each.name for each in parameters if each.name in (name, *others)]
@@ -184,7 +184,7 @@ def _stock_names(parameters: Iterable[inspect.Parameter]) -> dict[str, str]:
 
 
 def _is_flag(parameter: inspect.Parameter) -> bool:
-    """Whether an argument is a plain value, such as `use_cache`, by its annotation or, without one, by its default."""
+    """Whether an argument is a plain value, such as `use_cache`, by its annotation or, without one, its default."""
     if parameter.annotation is inspect.Parameter.empty:
         return isinstance(parameter.default, (bool, int, float, str))
     annotation = parameter.annotation

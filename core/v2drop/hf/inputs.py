@@ -1,4 +1,4 @@
-"""What a forward call's arguments tell: whether they carry media, where padding is, and whether a vision mask fits."""
+"""Reads a call's arguments: whether they carry media, where padding is, and whether a vision mask fits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def has_media(media: Any) -> bool:
 
 
 def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
-    """The assigned vision mask, its rows repeated as generate() repeats samples for beams. Raises VisionMaskError."""
+    """The assigned vision mask, with rows repeated as generate() repeats samples for beams. Raises VisionMaskError."""
     fits = isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.ndim == 2 and mask.shape[1] == length
     if not fits or not mask.shape[0] or batch % mask.shape[0]:
         found = f"{list(mask.shape)}, {mask.dtype}," if isinstance(mask, Tensor) else type(mask).__name__
@@ -32,9 +32,9 @@ def fit_mask(mask: Tensor, batch: int, length: int) -> Tensor:
 
 
 def agreed_mask(assigned: Tensor, placeholders: Tensor | None) -> Tensor:
-    """The assigned vision mask, bool [B, S]. Raises VisionMaskError where the call's own token ids say otherwise.
+    """The assigned vision mask, bool [B, S]. Raises VisionMaskError if the call's own token ids disagree.
 
-    `placeholders` are those among the ids, bool [B, S]; None where the call has no ids, or holds no placeholder.
+    `placeholders`, bool [B, S], marks the placeholders among the ids; None if the call has no ids or no placeholders.
     """
     if placeholders is None or not placeholders.any():
         return assigned
@@ -50,12 +50,12 @@ def agreed_mask(assigned: Tensor, placeholders: Tensor | None) -> Tensor:
 
 
 def padding_of(attention_mask: Any, past: int, batch: int, length: int) -> Tensor | None:
-    """Where the columns of a call are no padding, bool [batch, length]; None where there is no mask to tell it.
+    """bool [batch, length], False at padding among the positions of a call; None if no mask shows it.
 
-    A padding mask [B or 1, K] runs over the cache's positions from its start, as stock models read it: it may go on behind
-    the call, and columns that it does not reach are padding. In a mask [B or 1, heads or 1, S, K], one's own or what
-    `generate` makes for a static cache, alone or by kind of layer, what no row sees is padding. (The last row alone does not
-    tell: in packed sequences it sees its own.)
+    As in stock models, a padding mask [B or 1, K] runs over positions from the start of the cache: it may extend past
+    the call, and positions that it does not reach are padding. In a mask [B or 1, heads or 1, S, K], which may be
+    custom or made by `generate` for a static cache, alone or by layer type, positions that no row sees are padding. (The last
+    row is not enough: in packed sequences it sees only its own.)
     """
     if isinstance(attention_mask, dict):
         attention_mask = next(iter(attention_mask.values()), None)

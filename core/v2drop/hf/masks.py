@@ -1,4 +1,4 @@
-"""Attention masks of shortened sequences: rows and columns of the stock mask, without padding slots."""
+"""Attention masks of shortened sequences: rows and columns of the stock mask, with padding slots hidden."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 
-HIDDEN = -1e4  # what additive masks hide is at or below it; what they only weigh less is above
+HIDDEN = -1e4  # additive masks hide keys at or below this value; above it, keys only weigh less
 
 
 def seen(mask: Tensor) -> Tensor:
-    """Where a mask, bool or additive float of any shape, lets queries see keys: bool of that shape."""
+    """Where a mask (bool or additive float, any shape) lets queries see keys: bool of the same shape."""
     return mask > HIDDEN if mask.is_floating_point() else mask.bool()
 
 
@@ -34,15 +34,15 @@ def shorten_mask(
     """The stock attention mask of a forward pass, for the queries and keys that are left.
 
     Args:
-        mask: what the stock model passes to its layers: bool or additive float [B or 1, heads or 1, Q, K], a
+        mask: the stock model's mask for its layers: bool or additive float [B or 1, heads or 1, Q, K], a
             [B, K] mask of real keys (flash attention), a BlockMask (flex attention), or None: causal attention without padding.
-        queries: the rows that are left; None: all of its columns.
-        keys: the positions among the K that this layer holds.
-        past: the position of the first column. It and `before` may be None where no column was dropped, if
-            there is a mask.
-        before: how many keys stand before those of this call.
-        length: Q, the columns before any were dropped.
-        attention: transformers' name of the attention implementation; it decides the form of a mask made from None.
+        queries: the tokens that are left; None: all of them.
+        keys: the positions that this layer holds, among the K.
+        past: the position of the call's first token. It and `before` may be None if no token of the call was dropped
+            and there is a mask.
+        before: how many keys come before those of this call.
+        length: Q, the positions of the call before dropping.
+        attention: transformers' name for the attention implementation; it decides the form of a mask made from None.
 
     Returns:
         The mask in the same form. No query attends to a padding slot, except a padding slot to itself, so that its softmax is
@@ -59,7 +59,7 @@ def shorten_mask(
         own = KeptTokens.every(0, length, keys.positions) if queries is None else queries
         mask = keys.positions[:, None, None, :] <= (own.positions + past)[:, None, :, None]
     elif mask.ndim == 2:
-        # positions that it does not reach yet are hidden, as in stock models: a static cache's columns run on behind it
+        # positions beyond the mask are hidden, as in stock models: a static cache may be longer than its mask
         reached = KeptTokens(keys.positions.clamp(max=mask.shape[1]), None)
         short = reached.gather(F.pad(mask, (0, 1)))
         return short if keys.is_token is None else short * keys.is_token.to(short.device, short.dtype)
@@ -71,8 +71,8 @@ def shorten_mask(
 def _shorten_block_mask(
     mask: BlockMask, queries: KeptTokens | None, keys: KeptTokens, before: int | None, length: int
 ) -> BlockMask:
-    """flex_attention's mask: a function of places, which is asked about the places where rows and keys stood."""
-    from torch.nn.attention.flex_attention import create_block_mask  # late: it takes half a second
+    """flex_attention's mask is a function of positions; it is called with the original ones of rows and keys."""
+    from torch.nn.attention.flex_attention import create_block_mask  # imported late: it takes half a second
 
     def visible(sample: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         row = query if queries is None else queries.positions[sample, query]
@@ -89,7 +89,7 @@ def _shorten_block_mask(
 
 
 def _select(mask: Tensor, index: Tensor, dim: int) -> Tensor:
-    """KeptTokens (dim 2) or columns (dim 3) [B, N] of a mask, one sample at a time because that copies runs of memory."""
+    """Rows (dim 2) or columns (dim 3) [B, N] of a mask, one sample at a time because that copies runs of memory."""
     index = index.to(mask.device)
     if index.shape[0] == 1:
         return mask.index_select(dim, index[0])

@@ -1,4 +1,4 @@
-"""What leaves the language model, in its stock shapes: rows and columns of what was dropped are zeros."""
+"""Restores the language model's outputs to their stock shapes, with zeros for dropped tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..kept_tokens import KeptTokens
 
-Restore = Callable[[int, Tensor], Tensor]  # of one layer's output, by the layer's number
+Restore = Callable[[int, Tensor], Tensor]  # takes a layer's number and its output
 
 
 def restore_output(output: Any, hidden: Restore, attention: Restore, num_layers: int) -> Any:
@@ -17,9 +17,9 @@ def restore_output(output: Any, hidden: Restore, attention: Restore, num_layers:
 
     Args:
         output: a ModelOutput, changed in place, or a tuple whose first entry is the last hidden state.
-        hidden: restores what the given number of layers gave out, [B, Q, H].
-        attention: restores the weights of the layer of the given number, [B, heads, Q, K].
-        num_layers: decoder layers of the model; it tells hidden states and attentions from other tuples.
+        hidden: restores the output of the given number of layers, [B, Q, H].
+        attention: restores the weights of the layer with the given number, [B, heads, Q, K].
+        num_layers: decoder layers of the model; it distinguishes hidden states and attentions from other tuples.
     """
 
     def restored(value: Any) -> Any:
@@ -42,13 +42,13 @@ def restore_output(output: Any, hidden: Restore, attention: Restore, num_layers:
 
 
 def _are_tensors(values: tuple[Any, ...], ndim: int) -> bool:
-    """Whether these are tensors of so many dimensions; a layer that was not asked for is None."""
+    """Whether these are tensors with `ndim` dimensions; a layer that was not requested is None."""
     tensors = [value for value in values if value is not None]
     return bool(tensors) and all(isinstance(value, Tensor) and value.ndim == ndim for value in tensors)
 
 
 def restore_attention(weights: Tensor, queries: KeptTokens | None, keys: KeptTokens, length: int, total: int) -> Tensor:
-    """Attention weights [B, heads, Q, K] of shortened rows and keys as [B, heads, length, total], zeros elsewhere."""
+    """Expand attention weights [B, heads, Q, K] to [B, heads, length, total], with zeros for dropped rows and keys."""
     if keys.is_token is not None:
         weights = weights.masked_fill(~keys.is_token.to(weights.device)[:, None, None, :], 0)
     columns = keys.positions.to(weights.device)[:, None, None, :].expand_as(weights)

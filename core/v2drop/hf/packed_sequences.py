@@ -1,4 +1,4 @@
-"""Packed sequences, as transformers tells flash attention of them: several in one row, with no mask between them."""
+"""Packed sequences, as transformers passes them to flash attention: several in one row, without a mask."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..kept_tokens import KeptTokens
 
 
 def renumber_packed(layer_kwargs: Mapping[str, Any], rows: KeptTokens) -> dict[str, Any]:
-    """The arguments by which flash attention knows packed sequences, for the tokens that are left.
+    """The arguments that mark packed sequences for flash attention, for the tokens that are left.
 
-    Packed are batches of 1: in others transformers looks at neither. `position_ids` int [1, S] start again with each
+    Only batches of 1 are packed: in others, transformers ignores both. `position_ids` int [1, S] start again with each
     sequence. Flash attention reads any jump in them as a boundary, so the kept tokens of each sequence are renumbered.
-    `cu_seq_lens_q` and `cu_seq_lens_k`, int [N + 1], hold the columns where sequences end.
+    `cu_seq_lens_q` and `cu_seq_lens_k`, int [N + 1], hold the positions where sequences end.
     """
     short: dict[str, Any] = {}
     positions = layer_kwargs.get("position_ids")

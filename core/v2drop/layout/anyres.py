@@ -23,14 +23,14 @@ def tiled_view(
     patch: int,
     max_tiles: int | None = None,
 ) -> View:
-    """The view that tiles make of a picture, with a newline token after each row.
+    """The view of a picture that was cut into tiles, with a newline token after each row.
 
-    The picture is scaled to fit the canvas and centred in it; of the canvas' tokens, the rows or columns that are left
-    after unpadding remain, counted as transformers' `unpad_image` counts them.
+    The picture is scaled to fit the canvas and centred in it. Rows or columns of tokens that show only padding are
+    removed, counted as in transformers' `unpad_image`.
 
     Args:
         height, width: size of the original picture in pixels.
-        canvas: height and width in pixels that the picture was fitted into, whole tiles.
+        canvas: height and width in pixels that the picture was fitted into, multiples of `tile`.
         tile: side of a tile in pixels.
         patch: pixels per token along a side.
         max_tiles: shrink a larger grid to about that many tiles' tokens (LLaVA-OneVision's `anyres_max_9`).
@@ -44,7 +44,7 @@ def tiled_view(
         column_padding = (all_columns - int(round(width * (all_rows / height), 7))) // 2
     rows, columns = all_rows - 2 * row_padding, all_columns - 2 * column_padding
     to_picture = _canvas_to_picture(height, width, canvas)
-    side = tile / (tile // patch)  # pixels of the canvas to a token, as if tokens lay evenly
+    side = tile / (tile // patch)  # pixels of the canvas per token, as if tokens were evenly spaced
     region = (
         column_padding * side,
         row_padding * side,
@@ -61,7 +61,7 @@ def tiled_view(
 
 
 def _canvas_to_picture(height: int, width: int, canvas: tuple[int, int]) -> Callable[[Box], Box]:
-    """Maps a box in pixels of the canvas to pixels of the picture, as the image processors resize and pad."""
+    """A function from boxes in canvas pixels to boxes in picture pixels, as the image processors resize and pad."""
     across, down = canvas[1] / width, canvas[0] / height
     if across < down:
         resized_width, resized_height = canvas[1], min(math.ceil(height * across), canvas[0])

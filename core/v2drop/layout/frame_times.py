@@ -8,13 +8,13 @@ from typing import Any
 
 
 def frame_times(inputs: Mapping[str, Any], video: int, frames: int) -> list[float]:
-    """Seconds from a video's first frame at which each of its `frames` sampled frames came; NaN where not told.
+    """The time of each of a video's `frames` sampled frames, in seconds from its first frame; NaN if unknown.
 
     Args:
-        inputs: what a processor returned; asked with `return_metadata=True` it returns `video_metadata`. Its entries' own
-            `frame_times`, in seconds, hold before numbers of frames divided by their rate, which is all that stock entries
-            tell and wrong where the rate varies.
-        video: which of the batch's videos.
+        inputs: a processor's outputs; with `return_metadata=True` they include `video_metadata`. An entry's own
+            `frame_times`, in seconds, take precedence over frame numbers divided by the frame rate, which is all that
+            stock entries offer and wrong if the rate varies.
+        video: number of the video in the batch.
         frames: how many frames the model sees, padding included.
     """
     metadata = inputs.get("video_metadata") or []

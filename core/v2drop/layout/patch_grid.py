@@ -1,4 +1,4 @@
-"""Pictures and videos of any size, as Qwen2-VL and its kin encode them: a grid of patches, of which neighbours merge."""
+"""Pictures and videos of any size, as the Qwen2-VL family encodes them: a grid of patches, with neighbours merged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def patch_grid(grid: Sequence[int], vision: Any, times: Sequence[float] | None =
     """A picture, or with `times` a video, after the processor has resized it.
 
     Args:
-        grid: steps in time, height and width, the last two in patches, as `image_grid_thw` and `video_grid_thw` hold them.
+        grid: steps in time, then height and width in patches, as in `image_grid_thw` and `video_grid_thw`.
         vision: the vision tower's configuration: `patch_size` in pixels; `spatial_merge_size`, patches along each side of a
-            token; `temporal_patch_size`, frames to a step.
+            token; `temporal_patch_size`, frames per step.
         times: seconds from the video's start to each step, or NaN.
 
     Raises:

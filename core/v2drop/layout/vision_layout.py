@@ -1,4 +1,4 @@
-"""Where each vision token lies in its picture or video: views, which adapters describe, and the layout made of them."""
+"""Where each vision token lies in its picture or video: views described by adapters, and the layout made from them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Box = tuple[float, float, float, float]
 
 
 class Tiles(NamedTuple):
-    """How a view was cut into tiles, each encoded on its own: their numbers, and the region that they cover together.
+    """How a view was cut into tiles that are encoded separately: how many, and the region that they cover together.
 
     Attributes:
         rows, columns: numbers of tiles.
-        box: left, top, right, bottom in pixels of the picture; outside of the picture where it was padded.
-        seen: share of a tile's side that its tokens show: less than 1 where tiles are no multiple of the patch.
+        box: left, top, right, bottom in pixels of the picture; outside the picture if it was padded.
+        seen: share of a tile's side that its tokens show: less than 1 if tiles are not a multiple of the patch size.
     """
 
     rows: int
@@ -32,16 +32,16 @@ class Tiles(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """One grid of vision tokens over a picture or a frame: row by row, as they stand in the sequence.
+    """One grid of vision tokens over a picture or a frame, row by row, in sequence order.
 
     Attributes:
         rows, columns: size of the grid.
-        box: region that the grid covers, its tokens laid out evenly: left, top, right, bottom in pixels of the picture.
-        class_token: whether a class token stands before the grid.
-        newlines: after which rows a newline token stands.
+        box: region that the grid covers with evenly spaced tokens: left, top, right, bottom in pixels of the picture.
+        class_token: whether a class token comes before the grid.
+        newlines: which rows end with a newline token.
         tiles: how the view was cut up; None: encoded as a whole.
         frames: first and last frame that it shows.
-        time: seconds from the video's start to the first of them; NaN where that is not known.
+        time: seconds from the video's start to the first of them; NaN if unknown.
     """
 
     rows: int
@@ -82,22 +82,22 @@ class VisionLayout:
     """Where each of the N vision tokens of a batch lies, in order of sample and position; on the CPU.
 
     Attributes:
-        sample: int64 [N], row of the batch.
-        position: int64 [N], column of the padded input.
-        picture: int64 [N], which of the batch's pictures and videos, counted in the order in which they stand.
-        row, column: int64 [N], place on the view's grid of tokens. A newline's column is one past the grid's; a class
+        sample: int64 [N], number of the sample in the batch.
+        position: int64 [N], position in the padded input.
+        picture: int64 [N], number of the picture or video, counted over the batch in token order.
+        row, column: int64 [N], position on the view's token grid. A newline's column is one past the grid's; a class
             token has -1 and -1.
         box: float32 [N, 4], left, top, right, bottom in pixels of the picture, whose size is `size`. A newline's box
-            has no width, that of a token which shows padding alone no area; a class token's is its whole view.
+            has no width, and the box of a token that shows only padding has no area; a class token's box is its view.
         tile: int64 [N], the tile that a token belongs to, counted row by row; -1: a view of the picture as a whole.
         newline: bool [N], True at newline tokens.
         frames: int64 [N, 2], first and last frame of the video (as the processor sampled it) that the token shows;
             0, 0 in a picture.
-        time: float32 [N], seconds from the video's start to the first of them; NaN in a picture, and where the inputs
-            tell no rate.
+        time: float32 [N], seconds from the video's start to the first of them; NaN in a picture, or if the inputs
+            do not show it.
         grid: int64 [pictures, 2], rows and columns of each picture's last view, the finest.
-        size: int64 [pictures, 2], height and width in pixels: of the original picture where the model is told it, else
-            of the picture after the processor has resized it.
+        size: int64 [pictures, 2], height and width in pixels: of the original picture if the model gets its size, else
+            of the picture as resized by the processor.
         is_video: bool [pictures].
     """
 
@@ -117,14 +117,14 @@ class VisionLayout:
 
     @classmethod
     def of(cls, *kinds: tuple[Tensor, Sequence[MediaItem]]) -> VisionLayout:
-        """Lay media over their tokens.
+        """Build the layout from the media of a batch.
 
         Args:
-            kinds: for each kind of placeholder, such as pictures' and videos', where its tokens are, bool [B, S], and
-                its media in the order in which they stand in the batch.
+            kinds: for each kind of placeholder (pictures, videos), the mask of its tokens, bool [B, S], and its media
+                in the order of the batch.
 
         Raises:
-            VisionMaskError: there are more or fewer tokens of a kind than its media have.
+            VisionMaskError: the number of tokens of a kind is not that of its media.
         """
         spans = []  # where each medium's tokens are, and the medium
         for mask, media in kinds:
@@ -167,7 +167,7 @@ class _Token(NamedTuple):
 
 def _tokens(view: View, medium: MediaItem) -> list[_Token]:
     left, top, right, bottom = view.box
-    # of a picture that is much longer than wide, unpadding may leave no rows or no columns
+    # unpadding may leave no rows or no columns of a very long or wide picture
     width, height = (right - left) / max(view.columns, 1), (bottom - top) / max(view.rows, 1)
     tokens = []
     for row, column in view.places:
@@ -195,7 +195,7 @@ def _tile(tiles: Tiles, x: float, y: float) -> int:
 
 
 def _as_seen(tiles: Tiles, tile: int, box: Box) -> Box:
-    """The box of an evenly laid token drawn towards its tile's corner, for patches start there and may not reach the end."""
+    """Shrink an evenly spaced token's box towards its tile's corner: patches start there and may not reach the end."""
     left, top, right, bottom = tiles.box
     x = left + tile % tiles.columns * (right - left) / tiles.columns
     y = top + tile // tiles.columns * (bottom - top) / tiles.rows

@@ -1,6 +1,6 @@
-"""Methods that drop vision tokens: each is one file, a score and where its authors cut.
+"""Methods that choose which vision tokens to drop. Each is one file: a score, and the depths of its cuts.
 
-A file that defines a `Method` subclass with a `name` is found by itself; `attach(model, method=name)` uses it.
+A file here that defines a `Method` subclass with a `name` is found automatically; `attach(model, method=name)` uses it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ def methods() -> dict[str, type[Method]]:
 
 
 def make_method(method: str | Method, **options: object) -> Method:
-    """A method by its name, made with the options that are not None; or the one that is given.
+    """Make a method by name, with the options that are not None. A `Method` instance is returned as it is.
 
     Raises:
-        MethodError: an unknown name, or options that the method does not have.
+        MethodError: an unknown name, options that the method does not have, or options for an instance.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(method, Method):
         if given:
             raise MethodError(
-                f"{method!r} is made already: pass {', '.join(given)} where it is made; see v2drop docs methods"
+                f"{method!r} is already an instance: pass {', '.join(given)} to its constructor; see v2drop docs methods"
             )
         return method
     if not isinstance(method, str) or method not in methods():

@@ -1,4 +1,4 @@
-"""What a method is: a score for tokens at a stage, and the layers at which its authors cut."""
+"""The `Method` base class: a score for tokens at a stage, and the depths of its cuts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .selection import keep_highest
 
 
 class LayerProbe(Protocol):
-    """What the layer before a stage tells of itself, for its own input."""
+    """Attention weights and keys of the layer before a stage, for its own input."""
 
     def attention(self, rows: Tensor) -> Tensor:
-        """Weights with which rows int64 [B, R] attend to those of this call, float32 [B, heads, R, Q].
+        """Attention weights from the rows int64 [B, R] to the rows of this call, float32 [B, heads, R, Q].
 
-        Over a filled cache they add up to less than 1: what falls on earlier keys is left out.
+        With a filled cache they add up to less than 1, because weights on earlier keys are left out.
         """
 
     def keys(self) -> Tensor:
@@ -31,20 +31,20 @@ class LayerProbe(Protocol):
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a method may look at before a stage drops. Rows are the tokens that are left.
+    """What a method can use to score tokens at a stage. Rows are the tokens that are left.
 
     Attributes:
         layer: the stage's layer; its input is scored.
-        previous: input of the layer before, [B, Q, H].
+        previous: input of the previous layer, [B, Q, H].
         current: input of the stage's layer for the same rows, [B, Q, H].
-        index: int64 [B, Q], the original column of each row.
-        real: bool [B, Q], False at padding and at padding slots of samples that are shorter.
+        index: int64 [B, Q], the original position of each row.
+        real: bool [B, Q], False at padding and at padding slots.
         vision: bool [B, Q], the vision tokens.
-        candidates: bool [B, Q], those that may be dropped: vision tokens but for a sample's last token.
-        rank: int64 [B, Q], of vision tokens: how many of its sample's stood before it.
-        staying: how many candidates of each sample stay.
-        text_counts: how many rows of each sample are real and no vision tokens.
-        probe: attention and keys of the layer before; None where there is no model.
+        candidates: bool [B, Q], rows that may be dropped: vision tokens except a sample's last token.
+        rank: int64 [B, Q], for vision tokens: how many of the sample's originally came before it.
+        staying: how many candidates stay in each sample.
+        text_counts: how many rows of each sample are real and not vision tokens.
+        probe: attention and keys of the previous layer; None without a model.
     """
 
     layer: int
@@ -61,42 +61,41 @@ class StageContext:
 
     @property
     def last(self) -> Tensor:
-        """int64 [B, 1], each sample's last real row: that from which the next token is predicted."""
+        """int64 [B, 1], each sample's last real row, from which the next token is predicted."""
         rows = torch.arange(self.real.shape[1], device=self.real.device)
         return (rows * self.real).argmax(1, keepdim=True)
 
     @property
     def text(self) -> KeptTokens:
-        """The rows that are real and no vision tokens, filled up for samples with fewer."""
+        """The rows that are real and not vision tokens; samples with fewer are padded."""
         return KeptTokens.select(self.real & ~self.vision, self.text_counts)
 
     def attention(self, rows: Tensor) -> Tensor:
-        """See `LayerProbe.attention`. Raises UsageError where there is no model."""
+        """See `LayerProbe.attention`. Raises UsageError without a model."""
         return self._probe().attention(rows)
 
     def keys(self) -> Tensor:
-        """See `LayerProbe.keys`. Raises UsageError where there is no model."""
+        """See `LayerProbe.keys`. Raises UsageError without a model."""
         return self._probe().keys()
 
     def _probe(self) -> LayerProbe:
         if self.probe is None:
             raise UsageError(
-                "this method looks at a model's attention, and there is no model: use v2drop.attach, or another method; "
+                "this method needs a model's attention, and there is no model: use v2drop.attach, or another method; "
                 "see v2drop docs methods"
             )
         return self.probe
 
 
 class Method(ABC):
-    """One way to choose. Subclasses say a `name` and how tokens are scored; one file each.
+    """A way to choose which vision tokens to drop. Subclasses define a `name` and a score; one file each.
 
     Attributes:
-        name: what `attach(method=...)` calls it.
-        depths: where its authors cut, as shares of the decoder's depth; None for methods without cuts of their own, which are
-            cut where V2Drop is.
-        drops_rest: whether its last cut drops what is left, as V2Drop's does.
-        reads_text: whether the text behind a picture has a say. Then what is taken together with the prompt, as in assisted
-            generation and in generation without a cache, changes what stays.
+        name: its name in `attach(method=...)`.
+        depths: where its authors drop tokens, as shares of the decoder's depth; None to use the depths of V2Drop.
+        drops_rest: whether its last cut drops all remaining tokens, as V2Drop's does.
+        reads_text: whether scores depend on the text after a picture. If so, assisted generation and generation without
+            a cache may keep other tokens, because they process later text together with the prompt.
     """
 
     name: ClassVar[str]
@@ -106,16 +105,16 @@ class Method(ABC):
 
     @abstractmethod
     def score(self, context: StageContext) -> Tensor:
-        """float32 [B, Q]; of a sample's candidates those with the largest scores stay, of equal ones the earlier."""
+        """float32 [B, Q]; each sample's candidates with the largest scores stay, the earlier ones among equals."""
 
     def choose(self, context: StageContext, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Which candidates stay, bool [B, Q], and the stage's input, [B, Q, H], which a method may change."""
         return keep_highest(scores, context.candidates, context.staying), context.current
 
     def schedule(self, num_layers: int, retained: float, first: int = 1) -> Schedule:
-        """The schedule of this budget at the method's cuts. Raises ScheduleError where they cannot reach it.
+        """The schedule for a budget with the method's cuts. Raises ScheduleError if they cannot reach it.
 
-        Cuts before layer `first`, the first before which the model allows one, are made there.
+        Cuts earlier than `first`, the first layer before which the model allows one, are moved there.
         """
         depths = PAPER_DEPTHS if self.depths is None else self.depths
         cuts = sorted({min(num_layers - 1, max(first, round(depth * num_layers))) for depth in depths})

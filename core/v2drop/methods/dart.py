@@ -1,4 +1,4 @@
-"""DART (EMNLP 2025): of tokens that are alike, few stay: a few pivots, and those least like any of them."""
+"""DART (EMNLP 2025): keeps a few pivot tokens, and the tokens least similar to any of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .base import Method, StageContext
 
 
 class DART(Method):
-    """One cut before layer 2 (of 32). Pivots are the vision tokens with the largest keys in the layer before.
+    """One cut before layer 2 (of 32). Pivots are the vision tokens with the largest keys in the previous layer.
 
     Args:
-        pivots: how many there are in each sample.
+        pivots: the number of pivots in each sample.
 
     Raises:
-        MethodError: no whole number from 1 on.
+        MethodError: `pivots` is not an integer of at least 1.
     """
 
     name = "dart"
@@ -27,11 +27,11 @@ class DART(Method):
 
     def __init__(self, pivots: int = 8) -> None:
         if not isinstance(pivots, int) or pivots < 1:
-            raise MethodError(f"pivots={pivots!r}: a whole number from 1 on; see v2drop docs methods")
+            raise MethodError(f"pivots={pivots!r}: it is an integer, 1 or more; see v2drop docs methods")
         self.pivots = pivots
 
     def score(self, context: StageContext) -> Tensor:
-        """2 or more for pivots, by their size; for others, minus the cosine with the most similar pivot."""
+        """2 or more for pivots, the largest first; for others, minus the cosine with the most similar pivot."""
         size = torch.linalg.vector_norm(context.keys().float(), dim=(1, 3)).masked_fill(~context.candidates, -1.0)
         count = min(self.pivots, size.shape[1])
         largest, pivots = (part[:, :count] for part in size.sort(dim=1, descending=True, stable=True))

@@ -1,4 +1,4 @@
-"""Dropping nothing: what every method is compared with, measured as they are."""
+"""No dropping: the baseline that every method is compared with, measured in the same way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Dense(Method):
     name = "dense"
 
     def score(self, context: StageContext) -> Tensor:
-        """All tokens are equal."""
+        """The same score for all tokens."""
         return context.current.new_zeros(context.current.shape[:2]).float()
 
     def schedule(self, num_layers: int, retained: float = 1.0, first: int = 1) -> Schedule:

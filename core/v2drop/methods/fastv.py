@@ -1,4 +1,4 @@
-"""FastV (ECCV 2024): tokens that the prompt's last token attends to stay, after one early cut."""
+"""FastV (ECCV 2024): one early cut keeps the tokens that the prompt's last token attends to most."""
 
 from __future__ import annotations
 

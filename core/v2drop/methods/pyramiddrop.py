@@ -1,4 +1,4 @@
-"""PyramidDrop (CVPR 2025): as FastV scores, in stages that each keep one share of what is left."""
+"""PyramidDrop (CVPR 2025): scores like FastV, in stages that each keep the same share of what is left."""
 
 from __future__ import annotations
 

@@ -12,15 +12,15 @@ from .base import Method, StageContext
 
 
 class Random(Method):
-    """A pseudorandom number for each vision token, made of the seed, the layer and the token's place among its sample's.
+    """A pseudorandom score for each vision token, made from the seed, the layer and the token's rank in its sample.
 
-    So it is the same in any batch and on any device. Comparisons over many prompts should take another seed for each.
+    So it is the same in any batch and on any device. Comparisons over many prompts should use a new seed for each.
 
     Args:
-        seed: of all samples, or one for each sample of the batch.
+        seed: one for all samples, or one for each sample of the batch.
 
     Raises:
-        MethodError: seeds that are no numbers of 64 bits, or, when it scores, not as many as samples.
+        MethodError: a seed is not a 64-bit integer or, when scoring, their number is not that of the samples.
     """
 
     name = "random"
@@ -28,16 +28,14 @@ class Random(Method):
     def __init__(self, seed: int | Sequence[int] = 0) -> None:
         seeds = [seed] if isinstance(seed, int) else list(seed)
         if not all(isinstance(each, int) and abs(each) < 2**63 for each in seeds):
-            raise MethodError(
-                f"seed={seed!r}: a whole number of 64 bits, or one for each sample; see v2drop docs methods"
-            )
+            raise MethodError(f"seed={seed!r}: it is a 64-bit integer, or one for each sample; see v2drop docs methods")
         self.seed = seed
 
     def score(self, context: StageContext) -> Tensor:
         """Numbers from 0 to 1."""
         if not isinstance(self.seed, int) and len(self.seed) != len(context.rank):
             raise MethodError(f"{len(self.seed)} seeds for {len(context.rank)} samples; see v2drop docs methods")
-        state = _mixed(_mixed(torch.tensor(self.seed)) + context.layer)  # on the CPU: a number, which needs no transfer
+        state = _mixed(_mixed(torch.tensor(self.seed)) + context.layer)  # on the CPU: a plain number needs no transfer
         start = state.item() if state.ndim == 0 else state[:, None].to(context.rank.device)
         return _mixed(context.rank + start).to(torch.float64).div(2.0**63).abs().float()
 

@@ -1,4 +1,4 @@
-"""SparseVLM (ICML 2025): the words that look at the picture say which of its tokens stay."""
+"""SparseVLM (ICML 2025): the text tokens that attend most to a picture decide which of its tokens stay."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .selection import keep_highest
 
 
 class SparseVLM(Method):
-    """Cuts before layers 2, 6 and 15 (of 32). Raters are the text tokens that attend to vision tokens more than the average.
+    """Cuts before layers 2, 6 and 15 (of 32). Raters are the text tokens with above-average attention to vision tokens.
 
     Args:
-        recycle: the share of those that stay which is made of what would be dropped: its best half, each merged into
-            the most similar of a few of its own.
+        recycle: the share of kept tokens that is merged from dropped ones: the better half of the dropped tokens, each
+            merged into the most similar of the best few.
 
     Raises:
-        MethodError: `recycle` is no share from 0 to 1.
+        MethodError: `recycle` is not a share from 0 to 1.
     """
 
     name = "sparsevlm"
@@ -34,7 +34,7 @@ class SparseVLM(Method):
         self.recycle = recycle
 
     def score(self, context: StageContext) -> Tensor:
-        """Attention that each token receives from the raters in the layer before, averaged over heads and summed."""
+        """Attention that each token receives from the raters in the previous layer, averaged over heads and summed."""
         text = context.text
         received = context.attention(text.positions).mean(1)  # [B, text, Q]
         valid = torch.ones_like(text.positions, dtype=torch.bool) if text.is_token is None else text.is_token
@@ -44,7 +44,7 @@ class SparseVLM(Method):
         return (received * raters[:, :, None]).sum(1)
 
     def choose(self, context: StageContext, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """With recycling, some of those that stay are means of tokens that do not."""
+        """With recycling, some of the tokens that stay are means of dropped tokens."""
         if not self.recycle:
             return super().choose(context, scores)
         recycled = [int(count * self.recycle) for count in context.staying]
@@ -64,7 +64,7 @@ def _median(scores: Tensor, among: Tensor) -> Tensor:
 
 
 def _merged(states: Tensor, members: Tensor, centres: Tensor) -> Tensor:
-    """States [B, Q, H] in which each centre is the mean of itself and of the members that it is the most similar centre of."""
+    """States [B, Q, H] in which each centre is the mean of itself and of the members closest to it."""
     unit = torch.nn.functional.normalize(states.float(), dim=-1)
     cosines = (unit @ unit.transpose(1, 2)).masked_fill(~centres[:, None, :], -torch.inf)
     nearest = cosines.argmax(2)

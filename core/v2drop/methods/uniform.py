@@ -1,4 +1,4 @@
-"""Uniform dropping: what stays is spread evenly over what was alive."""
+"""Uniform dropping: keeps tokens evenly spread over those that were left."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .base import Method, StageContext
 
 
 class Uniform(Method):
-    """Every n-th candidate: a baseline without a look at the picture."""
+    """Keeps every n-th candidate: a baseline that ignores the picture."""
 
     name = "uniform"
 
     def score(self, context: StageContext) -> Tensor:
-        """1 at the candidates that stay: where the staying ones, spread over all, come to one more."""
+        """1 at the candidates that stay: where the number to keep, spread evenly, reaches the next integer."""
         place = context.candidates.cumsum(1)
         staying = torch.tensor(context.staying, device=place.device)[:, None]
         alive = place[:, -1:].clamp(min=1)

@@ -1,4 +1,4 @@
-"""V2Drop (arXiv 2509.01552): tokens that change most from one layer to the next stay."""
+"""V2Drop (arXiv 2509.01552): keeps the tokens that change most from one layer to the next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .variation import check_metric, token_variation
 
 
 class V2Drop(Method):
-    """The product's method. `metric` is what variation is measured by: see `token_variation`."""
+    """The V2Drop method. `metric` is how variation is measured: see `token_variation`."""
 
     name = "v2drop"
 

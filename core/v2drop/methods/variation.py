@@ -1,4 +1,4 @@
-"""How much a token changed across one layer: the score that V2Drop keeps tokens by (arXiv 2509.01552, section 3)."""
+"""How much a token changed across one layer: the score by which V2Drop keeps tokens (arXiv 2509.01552, section 3)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def token_variation(current: Tensor, previous: Tensor, metric: str = "l2") -> Te
 
     Returns:
         float32 [B, N]; larger means that the token changed more. Accumulated in float32 whatever the input's dtype:
-        in bfloat16 most scores of a picture are equal.
+        in bfloat16 most scores of a picture would be equal.
 
     Raises:
         MetricError: unknown metric.

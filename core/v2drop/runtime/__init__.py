@@ -1,1 +1,1 @@
-"""One forward call of an attached model, from the model's hooks to what the cache remembers."""
+"""The runtime of an attached model: its hooks, the state of each forward pass, and the record stored on the cache."""

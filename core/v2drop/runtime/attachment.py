@@ -1,4 +1,4 @@
-"""What is attached to a stock model: forward hooks on the inner model and its decoder layers, and nothing else."""
+"""The `Attachment`: forward hooks on a stock model's inner model and its decoder layers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .prepare import ForwardPassMaker
 
 OnReport = Callable[[DropReport], object]
 _ASSIGNING = Lock()
-_STATE = "v2drop_forward_pass"  # the keyword argument in which a forward call carries its state to the decoder layers
+_STATE = "v2drop_forward_pass"  # the keyword argument that carries a call's state to the decoder layers
 
 
 class Attachment:
-    """v2drop on one model. Made by `attach`; a context manager that detaches on leaving, and serves until then, once.
+    """v2drop on one model, made by `attach`. A context manager that detaches on exit and cannot be entered again.
 
     Several threads may generate on one attached model at the same time.
     """
@@ -45,15 +45,15 @@ class Attachment:
         on_report: OnReport | None = None,
     ) -> None:
         self._schedule, self._method, self._on_report = schedule, method, on_report
-        self._name = type(model).__name__  # not the model: people keep attachments for their reports
+        self._name = type(model).__name__  # not the model: users keep attachments for their reports
         self._vision_masks: WeakKeyDictionary[Thread, Tensor] = WeakKeyDictionary()  # by the thread that assigned it
-        self._masks_wait = False  # whether there are any: a compiled step could not look into the dictionary
+        self._masks_wait = False  # whether there are any: compiled code cannot read the dictionary
         self._traces: WeakKeyDictionary[Thread, PassTrace] = WeakKeyDictionary()  # by the thread that made the call
         inner, layers = unwrap(adapter.inner_model(model)), adapter.decoder_layers(model)
         self._models = (ref(model), ref(inner))
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
             raise AlreadyAttachedError(
-                f"v2drop is attached to this {self._name} already: detach() the first attachment, or leave its "
+                f"v2drop is already attached to this {self._name}: detach() the first attachment, or leave its "
                 "with block (a deep copy of an attached model is attached too); see v2drop docs quick-start"
             )
         self._arguments = check_inner_model(inner, adapter.media_inputs)
@@ -74,7 +74,7 @@ class Attachment:
 
     def _hook(self, module: nn.Module, before: Callable[..., Any]) -> None:
         self._hooks.append(module.register_forward_pre_hook(before, with_kwargs=True))
-        # code that torch.compile made of a module without hooks is used on with hooks, unless `forward` became its own
+        # torch.compile reuses code that it compiled before the hooks, unless the module has a `forward` of its own
         if "forward" not in vars(module):
             self._forwards.append((module, module.forward))
             vars(module)["forward"] = module.forward
@@ -94,7 +94,7 @@ class Attachment:
         """Restore the model. Calling it again does nothing.
 
         Raises:
-            UsageError: another thread is in a call of this model, or in its `generate`.
+            UsageError: another thread is in a call of this model or its `generate`.
         """
         if self._hooks and _in_a_call(self._models):
             raise UsageError(
@@ -113,20 +113,20 @@ class Attachment:
 
     @property
     def schedule(self) -> Schedule:
-        """The stages in force. To change them, detach and attach again."""
+        """The schedule in use. To change it, detach and attach again."""
         return self._schedule
 
     @property
     def method(self) -> Method:
-        """What scores tokens. To change it, detach and attach again."""
+        """The method that scores tokens. To change it, detach and attach again."""
         return self._method
 
     @property
     def report(self) -> DropReport | None:
         """What was dropped in this thread's last forward pass that held vision tokens; it survives `detach`.
 
-        None before one, and after a call without media that began a new sequence. What other threads' calls dropped, those
-        of a streamer's among them, goes to `attach(..., on_report=...)`.
+        None before the first one, and after a call without media that began a new sequence. Reports of calls in other
+        threads, such as generation with a streamer, go to `attach(..., on_report=...)`.
         """
         trace = self._traces.get(current_thread())
         return None if trace is None else DropReport(trace, self._dimensions)
@@ -135,8 +135,8 @@ class Attachment:
     def vision_mask(self) -> Tensor | None:
         """Assign a bool [B, S] before a call whose vision tokens cannot be found, such as one with `inputs_embeds`.
 
-        It serves the next call of the thread that assigned it, and that one alone; None takes it back. Its rows may be samples
-        before generate() multiplied them for beams.
+        It applies only to the next call in the thread that assigned it; assign None to clear it. B may be the batch
+        size before generate() expands it for beams.
         """
         return self._vision_masks.get(current_thread())
 
@@ -164,7 +164,7 @@ class Attachment:
             return args, {**kwargs, _STATE: forward_pass}
         compiling = torch.compiler.is_compiling()
         if not compiling and self._traces and not filled(cache_in(inputs), inputs.get("cache_position")):
-            self._traces.pop(current_thread(), None)  # a new sequence, without media: the last report is another's
+            self._traces.pop(current_thread(), None)  # a new sequence without media: the last report is not its own
         return None
 
     def _after_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -193,7 +193,7 @@ def _before_layer(layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: 
 
 
 def _outside_layers(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Some models hand their keyword arguments to the vision tower too, which has no use for a chunk."""
+    """Remove the state: some models pass their keyword arguments to the vision tower too."""
     return None if kwargs.pop(_STATE, None) is None else (args, kwargs)
 
 

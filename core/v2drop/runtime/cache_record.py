@@ -1,7 +1,7 @@
-"""What must be known of a KV cache between forward calls: which positions the shortened layers still hold.
+"""What v2drop remembers about a KV cache between calls: which positions the shortened layers still hold.
 
-It is stored on the cache object itself, so that a deep copy of the cache carries it along and nothing stays on the
-model. Positions count from the cache's start, as layer 0, which is never shortened, holds them.
+The record is stored on the cache object itself, so a deep copy of the cache includes it and nothing stays on the
+model. Positions count from the start of the cache, as in layer 0, which is never shortened.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class CacheRecord:
     Later positions (decode steps, text turns) are held by every layer, so a forward pass that drops nothing writes nothing.
 
     Attributes:
-        length: how many positions are described.
-        held: by the first layer that it is true of, the positions that layers hold; earlier layers hold all.
-        vision_end: the position after the last vision token, the shortest that the cache may be cropped to.
-        columns: of a cache that was allocated once, by the first layer that it is true of, the positions that the columns
-            of layers stand for that can ever be filled. It stays the same however far the cache is filled.
+        length: how many positions the record describes.
+        held: positions that layers hold, keyed by the first of these layers; layers before the first key hold all.
+        vision_end: the position after the last vision token, the shortest length that the cache may be cropped to.
+        columns: static caches only, keyed like `held`: the position of each cache slot that can ever be filled. It does
+            not change as the cache fills.
     """
 
     length: int = 0
@@ -42,24 +42,24 @@ class CacheRecord:
 
     @classmethod
     def of(cls, cache: Any) -> CacheRecord:
-        """What is remembered about this cache (or None); an empty record if nothing was ever dropped from it."""
+        """The record of a cache (or None); an empty one if nothing was ever dropped from it."""
         return getattr(cache, _ATTRIBUTE, None) or cls()
 
     @staticmethod
     def forget(cache: Any) -> None:
-        """Remember nothing about this cache any more: it was emptied."""
+        """Remove the record of a cache that was emptied."""
         if hasattr(cache, _ATTRIBUTE):
             delattr(cache, _ATTRIBUTE)
             vars(cache).pop("reorder_cache", None)
 
     def store(self, cache: Any) -> None:
-        """Remember this on the cache, also when its samples are reordered, as beam search does."""
+        """Store this record on the cache, and update it when beam search reorders the samples."""
         setattr(cache, _ATTRIBUTE, self)
         if "reorder_cache" not in vars(cache):
             cache.reorder_cache = MethodType(_reorder_cache, cache)
 
     def reordered(self, samples: Tensor) -> CacheRecord:
-        """This record of a cache whose samples are those of the numbers `samples`, int64 [B]."""
+        """This record after its samples were reordered to those numbered `samples`, int64 [B]."""
         held, columns = (
             {layer: rows.of_samples(samples) for layer, rows in by_layer.items()}
             for by_layer in (self.held, self.columns)
@@ -67,20 +67,19 @@ class CacheRecord:
         return replace(self, held=held, columns=columns)
 
     def sync_with(self, cache: Any, past: int, batch: int) -> CacheRecord:
-        """This record now that the cache holds `past` positions: cropped, or none if the cache was emptied.
+        """This record for a cache that now holds `past` positions: cropped, or empty if the cache was emptied.
 
-        Shortened layers are made to follow a crop.
-        transformers 5.0 crops to absolute lengths, which layers shorter than that do not notice; later releases take
-        away a number of tokens, and layers are as long as they should be.
+        After a crop, shortened layers are cropped too, if needed: transformers 5.0 crops to an absolute length, which
+        leaves shorter layers as they are. Later releases remove a number of tokens, which is right for all layers.
 
         Raises:
-            CacheError: a cache of `past` positions and `batch` samples is not the one described.
+            CacheError: the record does not fit a cache of `past` positions and `batch` samples.
         """
         if not self.held:
             return self
         shortest, static = max(self.held), static_length(cache) is not None
         holds = int(cache.layers[shortest].get_seq_length()) if past else 0
-        # as much as layer 0 holds: a model that nothing was attached to filled it (or in a growing cache, layers were cut)
+        # as long as layer 0: the cache was refilled while detached (a growing cache may also have been cropped)
         refilled = static and holds == past and self.missing(shortest)
         if not past or refilled:
             self.forget(cache)
@@ -89,7 +88,7 @@ class CacheRecord:
         record = self if past >= self.length else self._cropped(past)
         if record is not self:
             record.store(cache)
-        # layers of a static cache count for themselves what they hold
+        # layers of a static cache count their own positions
         if not static and holds != past - record.missing(shortest):
             first = min(record.held)
             for number, layer in enumerate(cache.layers[first:], start=first):
@@ -98,10 +97,10 @@ class CacheRecord:
         return record
 
     def _cropped(self, past: int) -> CacheRecord:
-        """This record without the positions from `past` on, which every layer's last columns were, or padding slots.
+        """This record without the positions from `past` on: the last slots of every layer, or padding slots.
 
         Raises:
-            CacheError: some of those columns held something else, for padding on the right was dropped.
+            CacheError: some of those slots hold earlier positions, because padding on the right was dropped.
         """
         held = {}
         for layer, rows in self.held.items():
@@ -121,7 +120,7 @@ class CacheRecord:
         if past < self.vision_end:
             raise CacheError(
                 f"the cache holds {past} positions but vision tokens were dropped among its first {self.vision_end}: "
-                "a cache can be cropped back to behind the last picture, not into it; start with a new cache"
+                "a cache can be cropped after the last picture, but not into it; start with a new cache"
             )
         filled = next(iter(self.held.values())).positions.shape[0]
         if filled != batch:
@@ -131,14 +130,14 @@ class CacheRecord:
             )
 
     def missing(self, layer: int) -> int:
-        """How many fewer keys than positions a layer holds; padding slots are counted as keys."""
+        """How many fewer keys than positions a layer holds; padding slots count as keys."""
         held = latest(self.held, layer)
         return 0 if held is None else self.length - held.positions.shape[1]
 
     def keys(self, layer: int, past: int | None, new: int, rows: KeptTokens | None) -> KeptTokens | None:
         """Positions that a layer holds after a forward pass over `new` positions, shortened to `rows`; None: all of them.
 
-        Where `past` is not known, in a compiled step over a static cache, these are all that the layer will ever hold.
+        If `past` is None, in a compiled step over a static cache, these are all that the layer will ever hold.
         """
         if past is None:
             return latest(self.columns, layer)
@@ -156,9 +155,9 @@ class CacheRecord:
     def extended(
         self, past: int, new: int, kept: Mapping[int, KeptTokens | None], vision_end: int, columns: int | None = None
     ) -> CacheRecord:
-        """This record after a forward pass over `new` positions behind `past` positions, shortened at each stage as in `kept`.
+        """This record after a forward pass over `new` positions that follow `past` others, shortened as in `kept`.
 
-        `vision_end` is the column after the last vision token of the forward pass, `columns` those of a static cache.
+        `vision_end` is the position after the last vision token of the pass, `columns` the length of a static cache.
         """
         length = past + new
         keys = {layer: self.keys(layer, past, new, latest(kept, layer)) for layer in sorted({*self.held, *kept})}
@@ -168,7 +167,7 @@ class CacheRecord:
 
 
 def _reorder_cache(cache: Any, beam_idx: Tensor) -> None:
-    """`Cache.reorder_cache` of a cache that something is remembered of; beams may come from samples with other pictures."""
+    """`Cache.reorder_cache` for a cache with a record; beams may come from samples with other pictures."""
     CacheRecord.of(cache).reordered(beam_idx).store(cache)
     type(cache).reorder_cache(cache, beam_idx)
 
@@ -187,9 +186,9 @@ def _join(parts: list[KeptTokens]) -> KeptTokens:
 
 
 def _with_room(rows: KeptTokens, length: int, columns: int) -> KeptTokens:
-    """Positions that a static cache's layer holds, and behind them those that will follow the first `length`.
+    """Positions that a layer of a static cache holds, then those that will follow the first `length`.
 
-    Their number is rounded up to an eighth of the cache's columns, for whatever has it is compiled again when it changes.
+    Their number is rounded up to a multiple of an eighth of the cache, because each new number causes a recompilation.
     """
     eighth = -(-columns // 8)
     most = rows.positions.shape[1] + columns - length

@@ -1,7 +1,7 @@
-"""Continuous batching of stock transformers, which takes token ids alone: prompts with pictures are refused.
+"""Refuses prompts with pictures in transformers' continuous batching, which takes only token ids.
 
-Its requests fail in a thread of its own, where `generate(cache_implementation="paged")` does not look: it would return the
-prompt without an answer. So `generate_batch`, which both ways go through, looks at what it is given first.
+Its requests fail in a separate thread, which `generate(cache_implementation="paged")` does not notice: it would return
+the prompt without an answer. So `generate_batch`, which both entry points call, checks its inputs first.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _NAME = "generate_batch"
 
 
 def refuse_pictures(adapter: Adapter, inner: Any, inputs: Mapping[str, Any]) -> None:
-    """Raise UsageError where token ids hold placeholders of pictures, for continuous batching leaves the pictures behind."""
+    """Raise UsageError if token ids hold picture placeholders, because continuous batching ignores the pictures."""
     found = adapter.vision_mask(inner, inputs)
     if found is not None and found.any():
         raise UsageError(
-            'generate_batch() and generate(cache_implementation="paged") of transformers take token ids alone, so the model '
+            'generate_batch() and generate(cache_implementation="paged") of transformers take only token ids, so the model '
             "would not see the pictures of this prompt: call generate() with another cache, for padded batches of prompts too; "
             "see v2drop docs limits"
         )
@@ -32,11 +32,11 @@ def refuse_pictures(adapter: Adapter, inner: Any, inputs: Mapping[str, Any]) -> 
 def guard(model: Any, adapter: Adapter) -> None:
     """Make a model's own `generate_batch` refuse prompts with pictures, until `unguard`."""
     if hasattr(model, _NAME):
-        vars(model)[_NAME] = MethodType(_Guard(adapter), model)  # bound, so that a deep copy's is the copy's
+        vars(model)[_NAME] = MethodType(_Guard(adapter), model)  # a bound method, so that a deep copy gets its own
 
 
 def unguard(model: Any) -> None:
-    """Give a model its `generate_batch` back."""
+    """Restore a model's `generate_batch`."""
     if isinstance(getattr(vars(model).get(_NAME), "__func__", None), _Guard):
         del vars(model)[_NAME]
 

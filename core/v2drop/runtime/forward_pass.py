@@ -1,4 +1,4 @@
-"""One forward call through the decoder layers of a stock model: what is left of its tokens, masks, rotary embeddings and keys."""
+"""One forward pass through a stock model's decoder layers: the remaining tokens, masks, rotary embeddings and keys."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .layer_probe import ModelLayerProbe
 
 
 class ForwardPass:
-    """The state of one forward call. It travels with the call as a keyword argument, so nothing is left behind.
+    """The state of one forward pass. It travels with the call as a keyword argument, so nothing stays on the model.
 
     Args:
-        dropper: what drops vision tokens; None in a call without any.
-        record: what earlier calls left in the cache.
-        past: positions that the cache holds; None in a compiled step over a static cache, which does without.
+        dropper: drops vision tokens; None in a call without any.
+        record: the cache's record from earlier calls.
+        past: positions that the cache holds; None in a compiled step over a static cache, which does not need it.
         length: positions of this call.
-        arguments: of each decoder layer of the model, what it calls its arguments.
+        arguments: the argument names of each decoder layer of the model.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class ForwardPass:
         self._ragged = False
         self._shortened: list[
             tuple[Any, Any, Any, dict[str, Any]]
-        ] = []  # names, mask, rotary embeddings, what replaces them
+        ] = []  # names, mask, rotary embeddings, their replacements
         self._cache: Any = None
         self._element_size = 0
         self._queries_per_layer: list[int] = []
         self._keys_per_layer: list[int] = []
 
     def before_layer(self, layer: int, module: Any, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
-        """Shorten a decoder layer's input [B, Q, H], and in place the keyword arguments that run over positions."""
+        """Shorten a decoder layer's input [B, Q, H] and, in place, its keyword arguments that run over positions."""
         names = self.arguments[layer]
         self._cache = kwargs.get(names.cache)
         if layer < len(self._queries_per_layer):
@@ -71,7 +71,7 @@ class ForwardPass:
             before = self._past - self._record.missing(layer)
             probe = partial(
                 ModelLayerProbe, self._adapter, module, names, kwargs, before
-            )  # kwargs are those of the layer, see below
+            )  # kwargs are shortened below, before the probe reads them
             hidden_states = self.dropper.before_layer(layer, hidden_states, probe)
             rows = self.dropper.rows
             self._record_layer(hidden_states, before)
@@ -85,7 +85,7 @@ class ForwardPass:
         return hidden_states
 
     def _replay(self, layer: int, module: Any, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
-        """What `before_layer` did, again: gradient checkpointing of transformers 5.0 reruns a layer's hooks, last layer first."""
+        """Repeat `before_layer`: transformers 5.0's gradient checkpointing reruns a layer's hooks, last layer first."""
         assert self.dropper is not None
         rows = self._rows_of(layer)
         if rows is not None:
@@ -95,7 +95,7 @@ class ForwardPass:
     def _shorten_once(
         self, names: LayerArguments, module: Any, kwargs: dict[str, Any], rows: KeptTokens | None
     ) -> dict[str, Any]:
-        """The replaced arguments, computed once for all layers that are handed the same ones."""
+        """The shortened arguments, computed once for all layers that get the same originals."""
         mask, rotary = kwargs.get(names.attention_mask), kwargs.get(names.position_embeddings)
         for seen_names, seen_mask, seen_rotary, short in self._shortened:
             if seen_mask is mask and seen_rotary is rotary and seen_names is names:
@@ -134,10 +134,10 @@ class ForwardPass:
         self._keys_per_layer.append(before + hidden_states.shape[1])
 
     def finish(self, output: Any) -> Any:
-        """The inner model's output in its stock shapes; what the next call must know goes onto the cache.
+        """Restore the inner model's output to its stock shapes, and store on the cache what the next call needs.
 
         Raises:
-            UnsupportedModelError: the model did not carry the state to every decoder layer.
+            UnsupportedModelError: the model did not pass the state to every decoder layer.
         """
         if self.dropper is None:
             return restore_output(output, lambda _, hidden: hidden, self._restore_attention, self._num_layers)
@@ -168,7 +168,7 @@ class ForwardPass:
         return None if self.dropper is None else latest(self.dropper.kept, layer)
 
     def snapshot(self) -> PassTrace:
-        """What the report is built from. Only for a call with vision tokens."""
+        """The data for the report. Only for a call with vision tokens."""
         assert self.dropper is not None
         assert self._past is not None
         return PassTrace(

@@ -1,4 +1,4 @@
-"""What a decoder layer of a stock model tells a method of itself: attention of some rows, and keys."""
+"""Attention weights and keys of a stock model's decoder layer, for methods that score by them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..hf.calls import LayerArguments
 
 
 class ModelLayerProbe:
-    """The layer before a stage; see `methods.LayerProbe`.
+    """A `methods.LayerProbe` of the layer before a stage.
 
     Args:
-        adapter: what knows the layer's insides.
+        adapter: the model's adapter.
         layer: the decoder layer.
-        arguments: what it calls them.
-        layer_kwargs: its keyword arguments, for the rows that are left.
+        arguments: its argument names.
+        layer_kwargs: its keyword arguments, for the tokens that are left.
         before: how many earlier keys it holds.
         hidden_states: its input, [B, Q, H].
     """
@@ -36,7 +36,7 @@ class ModelLayerProbe:
         self._before, self._hidden_states = before, hidden_states
 
     def attention(self, rows: Tensor) -> Tensor:
-        """Weights with which rows int64 [B, R] attend to the rows of this call, float32 [B, heads, R, Q]."""
+        """Attention weights from the rows int64 [B, R] to the rows of this call, float32 [B, heads, R, Q]."""
         given = self._arguments.known(self._kwargs)
         weights = self._adapter.attention_rows(self._layer, self._hidden_states, given, rows, self._before)
         return weights[..., self._before :]

@@ -1,4 +1,4 @@
-"""What a forward call begins with: how far its cache is filled, what is remembered of it, and what is to be dropped."""
+"""Prepares a forward pass: how full its cache is, what is remembered about it, and what to drop."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .forward_pass import ForwardPass
 
 
 class ForwardPassMaker:
-    """Makes the state of each forward call from the settings of an attachment.
+    """Makes the state of each forward pass from the settings of an attachment.
 
     Args:
         schedule: the stages.
-        adapter: what knows the model's insides.
-        method: what scores tokens.
-        arguments: of each decoder layer of the model, what it calls its arguments.
+        adapter: the model's adapter.
+        method: the method that scores tokens.
+        arguments: the argument names of each decoder layer of the model.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class ForwardPassMaker:
         self._schedule, self._adapter, self._method, self._arguments = schedule, adapter, method, arguments
 
     def make(self, inner: nn.Module, inputs: Mapping[str, Any], assigned: Tensor | None) -> ForwardPass | None:
-        """The state of a forward call; None where it has nothing to drop and nothing was dropped before.
+        """The state of a forward pass; None if it has nothing to drop and nothing was dropped before.
 
         Args:
-            inner: the inner model, whose call it is. It is not kept: code that torch.compile makes of a call must not find a
+            inner: the inner model that is called. It is not stored: code compiled by torch.compile must not find a
                 module in two places.
             inputs: the arguments of the call by name.
             assigned: the vision mask that the caller assigned for it.
 
         Raises:
             VisionMaskError: media without vision tokens, or a vision mask that does not fit.
-            CacheError: the cache is not what it was, or is too small.
-            UsageError: the call is exported, or is one of continuous batching that was handed pictures.
+            CacheError: the cache does not match its record, or is too small.
+            UsageError: the call is exported, or comes from continuous batching and has pictures.
         """
         ids, embeds, cache = inputs.get("input_ids"), inputs.get("inputs_embeds"), cache_in(inputs)
         given = ids if ids is not None else embeds
@@ -56,12 +56,12 @@ class ForwardPassMaker:
             return None  # the stock model says what is missing
         batch, length = given.shape[:2]
         media = any(has_media(inputs.get(name)) for name in self._adapter.media_inputs)
-        # without media a placeholder's id is a word: the model emitted it, a prompt lookup proposed it, a turn quotes it
+        # without media, placeholder ids are ordinary text: emitted by the model, proposed by prompt lookup, or quoted
         text = not media and assigned is None
         if text and is_paged(inputs):
             refuse_pictures(self._adapter, inner, inputs)
         if text and length == 1 and torch.compiler.is_compiling() and static_length(cache) is not None:
-            # asking how far the cache is filled would break the graph; such a cache cannot be cropped
+            # asking how full the cache is would break the graph; such a cache cannot be cropped
             past, dropper, record = None, None, CacheRecord.of(cache)
         else:
             past = filled(cache, inputs.get("cache_position"))
@@ -86,8 +86,8 @@ class ForwardPassMaker:
         past: int,
         media: bool,
     ) -> ProgressiveDropper | None:
-        """What drops the vision tokens of a forward pass of `shape`, with `media` or not; None where it holds none."""
-        if getattr(torch.compiler, "is_exporting", bool)():  # torch 2.6 does not say
+        """The dropper for a forward pass of `shape`, with `media` or not; None if it holds no vision tokens."""
+        if getattr(torch.compiler, "is_exporting", bool)():  # missing in torch 2.6
             raise UsageError(
                 "torch.export of an attached model: how many tokens stay depends on the prompt, which an "
                 "exported graph cannot hold; detach() before exporting; see v2drop docs limits"
@@ -104,7 +104,7 @@ class ForwardPassMaker:
             dropper = ProgressiveDropper(self._schedule, found, attention_mask=real, method=self._method)
             if any(dropper.vision_counts):
                 return dropper
-        if media and (found is None or not found.any()):  # where the mask hides all of them, nothing is missing
+        if media and (found is None or not found.any()):  # if the mask hides all of them, nothing is missing
             raise VisionMaskError(
                 "pictures were passed but no vision token was found: pass input_ids with the picture placeholders, "
                 "or assign attachment.vision_mask = mask (bool [batch, sequence]) before the call; see v2drop docs limits"

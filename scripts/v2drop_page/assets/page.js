@@ -112,7 +112,7 @@
     find(".strip svg").setAttribute("viewBox", `0 0 ${total} 1`);
     find(".strip path").setAttribute("d", places.map((token) => `M${token} 0h1v1h-1z`).join(""));
     const mean = places.reduce((sum, token) => sum + token, 0) / places.length / Math.max(total - 1, 1);
-    find(".strip .place").textContent = places.length ? `mean place of kept tokens: ${mean.toFixed(3)}` : "none is kept";
+    find(".strip .place").textContent = places.length ? `mean position of kept tokens: ${mean.toFixed(3)}` : "none is kept";
   }
 
   function draw() {
