@@ -62,7 +62,7 @@ def test_nothing_is_kept_for_threads_that_ended():
             thread.join()
         del thread
         gc.collect()
-        assert not run._traces
+        assert not run._reports
 
 
 def test_a_text_only_request_has_no_report_and_a_later_turn_keeps_its_own():
@@ -143,6 +143,22 @@ def test_a_mask_that_disagrees_with_the_ids_is_told(shift):
         wanted = model(**inputs).logits
         run.vision_mask = right
         assert torch.equal(model(**inputs).logits, wanted)
+
+
+def test_a_mask_that_is_scoped_is_gone_afterwards():
+    model, inputs = subject.model(), subject.ending_in_text(1, 2)
+    half = subject.is_vision(inputs) & (torch.arange(inputs["input_ids"].shape[1]) % 2 == 0)
+    with v2drop.attach(model, HALVES) as run:
+        with run.marking(half), pytest.raises(v2drop.VisionMaskError):
+            model(**inputs)
+        with pytest.raises(ZeroDivisionError), run.marking(half):
+            raise ZeroDivisionError  # as generate() may fail before its first forward call
+        assert run.vision_mask is None
+        model(**inputs)
+        embeds = model.get_input_embeddings()(inputs["input_ids"])
+        with run.marking(half):
+            model(inputs_embeds=embeds, attention_mask=inputs["attention_mask"])
+        assert torch.equal(run.report._trace.vision_mask, half)
 
 
 def test_a_static_cache_that_is_too_small_says_how_many_positions_are_needed():

@@ -92,7 +92,9 @@ class FeatureTable:
         given = {str(argument).rstrip("/") for argument in self.config.args}
         chosen = ("keyword", "markexpr", "deselect", "lf")  # the last one's plugin may be off
         selected = any(getattr(self.config.option, name, None) for name in chosen)
-        return not (selected or session.testsfailed) and bool(given & {"tests", "tests/adapters"})
+        return not (selected or session.testsfailed or self.config.option.collectonly) and bool(
+            given & {"tests", "tests/adapters"}
+        )
 
 
 def feature_of(item):

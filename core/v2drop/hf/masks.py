@@ -26,6 +26,7 @@ def shorten_mask(
     mask: Tensor | BlockMask | None,
     queries: KeptTokens | None,
     keys: KeptTokens,
+    *,
     past: int | None,
     before: int | None,
     length: int,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock, Thread, current_thread, get_ident
 from types import FrameType
@@ -20,7 +21,7 @@ from ..hf.caches import filled
 from ..hf.calls import cache_in, check_inner_model
 from ..methods import Method
 from ..registry import unwrap
-from ..report import DropReport, PassTrace
+from ..report import DropReport
 from ..schedule import Schedule
 from .continuous_batching import guard, unguard
 from .prepare import ForwardPassMaker
@@ -48,7 +49,7 @@ class Attachment:
         self._name = type(model).__name__  # not the model: users keep attachments for their reports
         self._vision_masks: WeakKeyDictionary[Thread, Tensor] = WeakKeyDictionary()  # by the thread that assigned it
         self._masks_wait = False  # whether there are any: compiled code cannot read the dictionary
-        self._traces: WeakKeyDictionary[Thread, PassTrace] = WeakKeyDictionary()  # by the thread that made the call
+        self._reports: WeakKeyDictionary[Thread, DropReport] = WeakKeyDictionary()  # by the thread that made the call
         inner, layers = unwrap(adapter.inner_model(model)), adapter.decoder_layers(model)
         self._models = (ref(model), ref(inner))
         if any(isinstance(getattr(hook, "__self__", None), Attachment) for hook in inner._forward_pre_hooks.values()):
@@ -128,8 +129,7 @@ class Attachment:
         None before the first one, and after a call without media that began a new sequence. Reports of calls in other
         threads, such as generation with a streamer, go to `attach(..., on_report=...)`.
         """
-        trace = self._traces.get(current_thread())
-        return None if trace is None else DropReport(trace, self._dimensions)
+        return self._reports.get(current_thread())
 
     @property
     def vision_mask(self) -> Tensor | None:
@@ -149,6 +149,19 @@ class Attachment:
                 self._vision_masks[current_thread()] = mask
             self._masks_wait = bool(self._vision_masks)
 
+    @contextmanager
+    def marking(self, mask: Tensor) -> Iterator[None]:
+        """Inside, `mask` is the `vision_mask` of the next call; it is cleared on leaving if there was none.
+
+        with run.marking(mask):
+            model.generate(inputs_embeds=embeds)
+        """
+        self.vision_mask = mask
+        try:
+            yield
+        finally:
+            self.vision_mask = None
+
     def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if getattr(module, "_is_replica", False):
             raise UsageError(
@@ -163,8 +176,8 @@ class Attachment:
         if forward_pass is not None:
             return args, {**kwargs, _STATE: forward_pass}
         compiling = torch.compiler.is_compiling()
-        if not compiling and self._traces and not filled(cache_in(inputs), inputs.get("cache_position")):
-            self._traces.pop(current_thread(), None)  # a new sequence without media: the last report is not its own
+        if not compiling and self._reports and not filled(cache_in(inputs), inputs.get("cache_position")):
+            self._reports.pop(current_thread(), None)  # a new sequence without media: the last report is not its own
         return None
 
     def _after_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -173,9 +186,9 @@ class Attachment:
             return None
         output = forward_pass.finish(output)
         if forward_pass.dropper is not None:
-            trace = self._traces[current_thread()] = forward_pass.snapshot()
+            report = self._reports[current_thread()] = DropReport(forward_pass.snapshot(), self._dimensions)
             if self._on_report is not None:
-                self._on_report(DropReport(trace, self._dimensions))
+                self._on_report(report)
         return output
 
 

@@ -54,6 +54,7 @@ class ForwardPass:
         ] = []  # names, mask, rotary embeddings, their replacements
         self._cache: Any = None
         self._element_size = 0
+        self._layers_run = 0
         self._queries_per_layer: list[int] = []
         self._keys_per_layer: list[int] = []
 
@@ -61,17 +62,17 @@ class ForwardPass:
         """Shorten a decoder layer's input [B, Q, H] and, in place, its keyword arguments that run over positions."""
         names = self.arguments[layer]
         self._cache = kwargs.get(names.cache)
-        if layer < len(self._queries_per_layer):
+        if layer < self._layers_run:
             return self._replay(layer, module, hidden_states, kwargs)
-        rows = None
+        rows: KeptTokens | None = None
+        shortened: dict[str, Any] | None = None
         if self.dropper is not None:
             assert self._past is not None
             if layer == 0 and self.dropper.drops:
                 check_cache(self._cache)
             before = self._past - self._record.missing(layer)
-            probe = partial(
-                ModelLayerProbe, self._adapter, module, names, kwargs, before
-            )  # kwargs are shortened below, before the probe reads them
+            shortened = {}  # filled in below, before the probe reads it
+            probe = partial(ModelLayerProbe, self._adapter, module, names, shortened, before)
             hidden_states = self.dropper.before_layer(layer, hidden_states, probe)
             rows = self.dropper.rows
             self._record_layer(hidden_states, before)
@@ -82,6 +83,8 @@ class ForwardPass:
         # a decode step without padding ends here: its one query sees every key that a layer holds
         if self._changed_at and (rows is not None or self._ragged or kwargs.get(names.attention_mask) is not None):
             kwargs.update(self._shorten_once(names, module, kwargs, rows))
+        if shortened is not None:
+            shortened.update(kwargs)
         return hidden_states
 
     def _replay(self, layer: int, module: Any, hidden_states: Tensor, kwargs: dict[str, Any]) -> Tensor:
@@ -113,7 +116,7 @@ class ForwardPass:
         attention, given = self._adapter.attention(self._model), names.known(kwargs)
         before = None if self._past is None else self._past - self._record.missing(layer)
         mask = given.get("attention_mask")
-        mask = shorten_mask(mask, rows, keys, self._past, before, self._length, attention)
+        mask = shorten_mask(mask, rows, keys, past=self._past, before=before, length=self._length, attention=attention)
         short: dict[str, Any] = {"attention_mask": mask}
         if rows is not None:
             short |= self._adapter.gather_rotary(given, rows.positions)
@@ -130,6 +133,7 @@ class ForwardPass:
 
     def _record_layer(self, hidden_states: Tensor, before: int) -> None:
         self._element_size = hidden_states.element_size()
+        self._layers_run += 1
         self._queries_per_layer.append(hidden_states.shape[1])
         self._keys_per_layer.append(before + hidden_states.shape[1])
 
@@ -141,9 +145,9 @@ class ForwardPass:
         """
         if self.dropper is None:
             return restore_output(output, lambda _, hidden: hidden, self._restore_attention, self._num_layers)
-        if len(self._queries_per_layer) != self._num_layers:
+        if self._layers_run != self._num_layers:
             raise UnsupportedModelError(
-                f"{len(self._queries_per_layer)} of {self._num_layers} decoder layers took part: the model must pass "
+                f"{self._layers_run} of {self._num_layers} decoder layers took part: the model must pass "
                 "keyword arguments on to its decoder layers, each running once; see v2drop docs adding-an-architecture"
             )
         if self._cache is not None and self.dropper.rows is not None:
