@@ -11,6 +11,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = Path(sys.prefix, "releases")
@@ -23,6 +24,8 @@ TORCHVISION = {
     "2.10": "0.25",
     "2.11": "0.26",
 }  # made for each other
+# transformers imports the installed torchao if it is new enough, which fails with a torch older than this
+NEWER_TORCHAO, OLD_TORCHAO = Version("2.9"), "torchao==0.9.0"
 VERSIONS = """import json, platform, torch, transformers
 print(json.dumps([transformers.__version__, torch.__version__, platform.python_version()]))"""
 
@@ -47,6 +50,7 @@ def lay_over(version, torch=None):
     if torch is not None:
         minor = ".".join(torch.split(".")[:2])
         wanted += [f"torch=={torch}", f"torchvision=={TORCHVISION[minor]}.*" if minor in TORCHVISION else "torchvision"]
+        wanted += [OLD_TORCHAO] if Version(torch) < NEWER_TORCHAO else []
     folder = FOLDERS / "-".join(wanted).replace("==", "-").replace(".*", "")
     done = folder / ".done"
     if version == NEWEST or not done.exists():
