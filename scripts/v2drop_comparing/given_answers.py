@@ -12,7 +12,8 @@ from v2drop_loading.pictures import as_data_uri
 from v2drop_loading.schedules import DENSE
 from v2drop_measuring.journal import Journal
 
-from .harness import Subject, records_of
+from .harness import Subject
+from .records import Answered, records_of
 
 MOST = 40  # questions per model whose pictures a page shows
 LONGEST_SIDE = 240  # pixels of such a picture
@@ -65,9 +66,8 @@ def answers_of(subject: Subject, journal: Journal) -> list[Said]:
     return [
         Said(number, contender.method, contender.budget, contender.draw, answer, right)
         for contender in subject.contenders
-        for batch in records_of(journal, subject, contender, "batch")
-        if batch["numbers"]
-        for number, answer, right in zip(batch["numbers"], batch["answers"], batch["right"], strict=True)
+        for batch in records_of(journal, Answered, *subject.key, contender.key)
+        for number, answer, right in zip(batch.numbers, batch.answers, batch.right, strict=True)
     ]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.progress import Progress, TaskID
 
 import v2drop
-from v2drop_comparing.latency import time_answer
 from v2drop_loading.defaults import BATCH
 from v2drop_loading.generation import generate_answers, is_right
 from v2drop_measuring.journal import Journal
@@ -19,6 +18,8 @@ from v2drop_measuring.timing import suitable_threads
 from v2drop_terminal.errors import CommandError
 
 from .contenders import Contender
+from .latency import time_answer
+from .records import Answered, Kind, Record, Timed, read_records
 from .tasks import Batch, Task, subject_title
 
 
@@ -32,6 +33,11 @@ class Subject:
     processor: Any
     task: Task
     contenders: Sequence[Contender]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Tells it from the other subjects of a comparison."""
+        return self.name, self.modality
 
     @property
     def title(self) -> str:
@@ -54,7 +60,7 @@ class Harness:
 
     def __init__(self, journal: Journal, seed: int, timed: int, progress: Progress) -> None:
         self.journal, self.seed, self.timed, self.progress = journal, seed, timed, progress
-        self._done = {_key(record) for record in journal.records}
+        self._done = {record.key for record in read_records(journal)}
 
     def run(self, subject: Subject, bar: TaskID) -> None:
         """Ask all contenders all questions, then the timed ones; `bar` shows the progress."""
@@ -64,24 +70,26 @@ class Harness:
         starts, timed, warm = range(0, count, BATCH), min(self.timed, count), False
         self.progress.update(bar, description=subject.title, total=len(ready) * len(starts) + len(raced) * timed)
         for start in starts:
-            todo = self._missing(subject, "batch", start, ready, bar)
+            todo = self._missing(Answered, subject, start, ready, bar)
             if not todo:
                 continue
             batch = self._load(subject, range(start, min(start + BATCH, count)))
             self._check_same(subject, start, batch)
             if batch.numbers and not warm:
-                self._answers(subject, batch, todo[0])  # warm-up: the first run takes more memory
+                self._answer(subject, batch, start, todo[0])  # warm-up: the first run takes more memory
                 warm = True
             for contender in todo:
-                result = self._answers(subject, batch, contender) if batch.numbers else {"numbers": []}
-                self._write(subject, "batch", start, contender, result, bar)
+                if batch.numbers:
+                    self._write(self._answer(subject, batch, start, contender), bar)
+                else:
+                    self._write(_record(Answered, subject, start, contender), bar)
         with suitable_threads(subject.model):
             self._time(subject, timed, raced, bar)
 
     def _time(self, subject: Subject, timed: int, raced: Sequence[Contender], bar: TaskID) -> None:
         """Time the first `timed` questions one by one."""
         for number in range(timed):
-            todo = self._missing(subject, "timed", number, raced, bar)
+            todo = self._missing(Timed, subject, number, raced, bar)
             if not todo:
                 continue
             batch = self._load(subject, [number])
@@ -92,9 +100,9 @@ class Harness:
                 time_answer(subject.model, inputs, order[0], self.seed, number)  # warm-up, untimed
             for contender in order:
                 times = {} if inputs is None else time_answer(subject.model, inputs, contender, self.seed, number)
-                self._write(subject, "timed", number, contender, times, bar)
+                self._write(_record(Timed, subject, number, contender, **times), bar)
 
-    def _answers(self, subject: Subject, batch: Batch, contender: Contender) -> dict[str, Any]:
+    def _answer(self, subject: Subject, batch: Batch, start: int, contender: Contender) -> Answered:
         """One contender's answers to a batch, and what it kept."""
         inputs = batch.inputs.to(subject.model.device)
         with contender.attach(subject.model, self.seed, batch.numbers) as run, PeakMemory() as memory:
@@ -102,16 +110,20 @@ class Harness:
         assert run.report is not None
         mask = v2drop.get_adapter(subject.model).vision_mask(subject.model, inputs)
         asked = [subject.task.questions[number] for number in batch.numbers]
-        return {
-            "numbers": list(batch.numbers),
-            "answers": [answer.strip() for answer in answers],
-            "right": [is_right(answer, one.answers) for answer, one in zip(answers, asked, strict=True)],
-            "retained": run.report.retained,
-            "vision_tokens": sum(run.report.vision_tokens),
-            "peak": memory.peak,
-            "rest": memory.rest,
-            "places": {} if mask is None else kept_places(run.report, mask),
-        }
+        return _record(
+            Answered,
+            subject,
+            start,
+            contender,
+            numbers=list(batch.numbers),
+            answers=[answer.strip() for answer in answers],
+            right=[is_right(answer, one.answers) for answer, one in zip(answers, asked, strict=True)],
+            retained=run.report.retained,
+            vision_tokens=sum(run.report.vision_tokens),
+            peak=memory.peak,
+            rest=memory.rest,
+            places={} if mask is None else kept_places(run.report, mask),
+        )
 
     def _load(self, subject: Subject, numbers: Sequence[int]) -> Batch:
         """Load a batch; what had to be skipped goes into the journal."""
@@ -124,38 +136,28 @@ class Harness:
 
     def _check_same(self, subject: Subject, start: int, batch: Batch) -> None:
         """Raise CommandError if earlier answers are to other questions of this batch: files have come or gone since."""
-        where = {"record": "batch", "model": subject.name, "modality": subject.modality, "start": start}
-        for record in self.journal.records:
-            if where.items() <= record.items() and record["numbers"] != list(batch.numbers):
+        for record in read_records(self.journal):
+            if not isinstance(record, Answered) or record.key[1:4] != (*subject.key, start):
+                continue
+            if list(record.numbers) != list(batch.numbers):
                 raise CommandError(
                     f"{subject.task.name}: questions {start + 1} to {start + BATCH}: other pictures or videos can be read "
                     "than when this run was stopped: pass another folder to --out"
                 )
 
     def _missing(
-        self, subject: Subject, record: str, start: int, ready: Sequence[Contender], bar: TaskID
+        self, kind: type[Kind], subject: Subject, start: int, ready: Sequence[Contender], bar: TaskID
     ) -> list[Contender]:
         """The contenders that have not done this yet; the bar advances by the others."""
-        keys = {contender: (record, subject.name, subject.modality, start, *contender.key) for contender in ready}
-        missing = [contender for contender, key in keys.items() if key not in self._done]
+        missing = [each for each in ready if _record(kind, subject, start, each).key not in self._done]
         self.progress.advance(bar, len(ready) - len(missing))
         return missing
 
-    def _write(
-        self, subject: Subject, record: str, start: int, contender: Contender, result: dict[str, Any], bar: TaskID
-    ) -> None:
-        where = {"record": record, "model": subject.name, "modality": subject.modality, "start": start}
-        who = {"method": contender.method, "budget": contender.budget, "draw": contender.draw}
-        self.journal.add({**where, **who, **result})
+    def _write(self, record: Record, bar: TaskID) -> None:
+        self.journal.add(record.to_dict())
         self.progress.advance(bar)
 
 
-def records_of(journal: Journal, subject: Subject, contender: Contender, record: str) -> Iterator[dict[str, Any]]:
-    """The journal's records of one contender on one subject, in the order of questions."""
-    where = (record, subject.name, subject.modality)
-    found = [each for each in journal.records if _key(each)[:3] == where and _key(each)[4:] == contender.key]
-    return iter(sorted(found, key=lambda each: each["start"]))
-
-
-def _key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record.get(name) for name in ("record", "model", "modality", "start", "method", "budget", "draw"))
+def _record(kind: type[Kind], subject: Subject, start: int, contender: Contender, **result: Any) -> Kind:
+    method, budget, draw = contender.key
+    return kind(subject.name, subject.modality, start, method, budget, draw, **result)

@@ -17,7 +17,8 @@ from v2drop_measuring.timing import threads_for
 from v2drop_measuring.versions import versions
 
 from .contenders import Contender, unfairness
-from .harness import Subject, records_of
+from .harness import Subject
+from .records import Answered, Timed, records_of
 
 Row = dict[str, Any]
 TIMED = ("prefill", "decode", "total")
@@ -117,16 +118,16 @@ class _Measured:
         answers: for each question, the share of draws in which it was.
     """
 
-    def __init__(self, batches: Iterable[dict[str, Any]], times: Iterable[dict[str, Any]]) -> None:
-        self.batches = [batch for batch in batches if batch["numbers"]]
+    def __init__(self, batches: Iterable[Answered], times: Iterable[Timed]) -> None:
+        self.batches = [batch for batch in batches if batch.numbers]
         draws: dict[int, dict[int, bool]] = {}
         for batch in self.batches:
-            draws.setdefault(batch["draw"], {}).update(zip(batch["numbers"], batch["right"], strict=True))
+            draws.setdefault(batch.draw, {}).update(zip(batch.numbers, batch.right, strict=True))
         self.draws = list(draws.values())
         self.answers = {
             number: mean([int(draw[number]) for draw in self.draws]) for number in (self.draws[0] if draws else ())
         }
-        self.times = {time["start"]: time for time in times if "prefill" in time}
+        self.times = {time.start: time for time in times if time.was_read}
 
     @property
     def accuracy(self) -> float:
@@ -135,10 +136,8 @@ class _Measured:
 
 def _measure(subject: Subject, contender: Contender, journal: Journal) -> _Measured:
     same = [other for other in subject.contenders if other.key[:2] == contender.key[:2]]
-    batches, times = (
-        [each for other in same for each in records_of(journal, subject, other, record)]
-        for record in ("batch", "timed")
-    )
+    batches = [each for other in same for each in records_of(journal, Answered, *subject.key, other.key)]
+    times = [each for other in same for each in records_of(journal, Timed, *subject.key, other.key)]
     return _Measured(batches, times)
 
 
@@ -159,9 +158,9 @@ def _accuracy(subject: Subject, contender: Contender, found: _Measured) -> Row:
     kinds: dict[str, list[float]] = {}
     for number, share in found.answers.items():
         kinds.setdefault(subject.task.questions[number].kind, []).append(share)
-    tokens = sum(batch["vision_tokens"] for batch in found.batches)
-    retained = sum(batch["retained"] * batch["vision_tokens"] for batch in found.batches) / max(1, tokens)
-    held = [(batch["peak"], batch["rest"]) for batch in found.batches if batch["peak"] is not None]
+    tokens = sum(batch.vision_tokens for batch in found.batches)
+    retained = sum(batch.retained * batch.vision_tokens for batch in found.batches) / max(1, tokens)
+    held = [(batch.peak, batch.rest) for batch in found.batches if batch.peak is not None and batch.rest is not None]
     several = len(found.draws) > 1
     return {
         "retained": retained,
@@ -173,26 +172,26 @@ def _accuracy(subject: Subject, contender: Contender, found: _Measured) -> Row:
         "by_kind": {kind: [sum(shares), len(shares)] for kind, shares in sorted(kinds.items())},
         "peak_bytes": median(peak for peak, _ in held) if held else None,
         "working_bytes": median(peak - rest for peak, rest in held) if held else None,
-        "position": summarise(batch["places"] for batch in found.batches),
+        "position": summarise(batch.places for batch in found.batches),
         "error": unfairness(contender, retained, tokens, asked * len(found.draws), subject.num_layers),
     }
 
 
-def _speed(times: dict[int, Row], dense: dict[int, Row]) -> Row:
+def _speed(times: dict[int, Timed], dense: dict[int, Timed]) -> Row:
     """Medians and quartiles over questions; ratios to dense are taken per question."""
     both = [(time, dense[number]) for number, time in times.items() if number in dense]
 
     row: Row = {}
     for part in ("prefill", "decode"):
-        ratios = [time[part] / theirs[part] for time, theirs in both]
+        ratios = [getattr(time, part) / getattr(theirs, part) for time, theirs in both]
         row[f"{part}_ratio"] = median(ratios) if ratios else None
         row[f"{part}_ratio_quartiles"] = spread(ratios)["quartiles"] if len(ratios) > 1 else None
     for part in TIMED:
-        taken = [1e3 * (time["prefill"] + time["decode"] if part == "total" else time[part]) for time in times.values()]
+        taken = [1e3 * getattr(time, part) for time in times.values()]
         row[f"{part}_ms"] = median(taken)
         row[f"{part}_quartiles"] = spread(taken)["quartiles"] if len(taken) > 1 else None
     return {
         **row,
-        "kv_bytes": mean(time["kv_bytes"] for time in times.values()),
-        "flops": mean(time["flops"] for time in times.values()),
+        "kv_bytes": mean(time.kv_bytes for time in times.values()),
+        "flops": mean(time.flops for time in times.values()),
     }

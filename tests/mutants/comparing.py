@@ -5,6 +5,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 RESULTS, HARNESS = "scripts/v2drop_comparing/results.py", "scripts/v2drop_comparing/harness.py"
+RECORDS = "scripts/v2drop_comparing/records.py"
 STATISTICS, TIMING = "scripts/v2drop_measuring/significance.py", "scripts/v2drop_measuring/timing.py"
 ATTENTION = "core/v2drop/hf/attention.py"
 FASTV, SPARSEVLM, DART = (f"core/v2drop/methods/{name}.py" for name in ("fastv", "sparsevlm", "dart"))
@@ -26,33 +27,33 @@ COMPARING = [
     Mutant(
         "comparing",
         "the whole answer's time is that of its prefill",
-        RESULTS,
-        'time["prefill"] + time["decode"] if part == "total"',
-        'time["prefill"] if part == "total"',
+        RECORDS,
+        "return self.prefill + self.decode",
+        "return self.prefill",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
     Mutant(
         "comparing",
         "milliseconds are seconds",
         RESULTS,
-        "taken = [1e3 * (",
-        "taken = [1.0 * (",
+        "taken = [1e3 * ",
+        "taken = [1.0 * ",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
     Mutant(
         "comparing",
         "ratios are dense's to the method's",
         RESULTS,
-        "time[part] / theirs[part]",
-        "theirs[part] / time[part]",
+        "getattr(time, part) / getattr(theirs, part)",
+        "getattr(theirs, part) / getattr(time, part)",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
     Mutant(
         "comparing",
         "batches weigh the same, however many vision tokens they have",
         RESULTS,
-        'sum(batch["retained"] * batch["vision_tokens"] for batch in found.batches) / max(1, tokens)',
-        'mean(batch["retained"] for batch in found.batches)',
+        "sum(batch.retained * batch.vision_tokens for batch in found.batches) / max(1, tokens)",
+        "mean(batch.retained for batch in found.batches)",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
     Mutant(
@@ -74,9 +75,9 @@ COMPARING = [
     Mutant(
         "comparing",
         "answers are those of all models and modalities",
-        HARNESS,
-        "_key(each)[:3] == where and",
-        "_key(each)[:1] == where[:1] and",
+        RECORDS,
+        "and (record.model, record.modality) == (model, modality)",
+        "",
         (f"{ROWS}every_number_is_what_one_computes_by_hand",),
     ),
     Mutant(
