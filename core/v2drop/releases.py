@@ -12,7 +12,9 @@ from .adapter import Adapter
 from .errors import UnsupportedModelError, UntestedReleaseWarning
 from .self_check import self_check
 
-TESTED: tuple[str, ...] = ("5.0.0", "5.4.0", "5.24.0")
+TESTED: tuple[str, ...] = (
+    "5.0.0", "5.2.0", "5.4.0", "5.6.2", "5.9.0", "5.13.1", "5.16.1", "5.18.0", "5.21.1", "5.24.0",
+)  # fmt: skip
 """Releases on which all adapter and core tests passed, ascending. CI always tests the first and the last."""
 
 ALLOW = "V2DROP_ALLOW_UNTESTED"  # if set to 1, a failed self-check only warns
