@@ -12,7 +12,8 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 SUDO := $(shell test `id -u` = 0 || echo sudo)
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-OTHER_VERSIONS := PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m versions --workers $(WORKERS)
+WITH_TESTS := PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH))
+OTHER_VERSIONS := $(WITH_TESTS) $(BIN)/python -m versions --workers $(WORKERS)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 # pip install '.[page]', without -e, replaces the development install with a copy: from then on edits have no effect
@@ -76,11 +77,11 @@ fuzz: setup  ## compare dropping with masking in 1,000 random combinations (abou
 	V2DROP_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
 
 mutants: setup  ## break the code on purpose, one change at a time, and show which test fails: [OPTIONS="--only words"]
-	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m mutants $(OPTIONS)
+	$(WITH_TESTS) $(BIN)/python -m mutants $(OPTIONS)
 
 upstream: setup  ## run a transformers checkout's generation tests on attached models: TRANSFORMERS=path [OPTIONS=...]
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check parameterized requests
-	PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(BIN)/python -m upstream $(TRANSFORMERS) $(OPTIONS)
+	$(WITH_TESTS) $(BIN)/python -m upstream $(TRANSFORMERS) $(OPTIONS)
 
 train: setup  ## train the zoo models (about 3 hours on 2 cores; LLaVAs from scratch, others from LLaVA) and write their cards
 	for name in llava llava_control llava_next qwen2_vl; do \
@@ -100,10 +101,10 @@ test-eval: $(EVAL)/.installed  ## test the lmms-eval plug-in on the zoo, 20 ques
 	HF_HUB_OFFLINE=1 $(EVAL)/bin/python -m pytest tests/eval
 
 eval-proof: $(EVAL)/.installed  ## compare lmms-eval with compare-methods, 200 questions a task; writes docs/results, resumable
-	HF_HUB_OFFLINE=1 $(EVAL)/bin/python tests/proofs/eval_proof.py --out $(RESULTS)
+	HF_HUB_OFFLINE=1 $(WITH_TESTS) $(EVAL)/bin/python -m proofs.eval_proof --out $(RESULTS)
 
 batch-proof: setup  ## kill a Ray batch run halfway, time 1 actor against 2 (about 7 minutes); writes docs/results/batch.*
-	$(BIN)/python -m proofs.batch_proof --out $(RESULTS)
+	$(WITH_TESTS) $(BIN)/python -m proofs.batch_proof --out $(RESULTS)
 
 wheel: setup  ## build the wheel and the sdist
 	$(BIN)/python -m build

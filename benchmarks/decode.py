@@ -15,6 +15,7 @@ from transformers import StaticCache
 
 import v2drop
 from v2drop.hf.calls import cache_argument, cache_in
+from v2drop.runtime.cache_record import CacheRecord
 from v2drop_measuring.rounds import in_turns, seconds
 
 STEPS = 8
@@ -90,9 +91,9 @@ def _shortened(model: Any, prompt: Prompt) -> Any:
 
 
 def _forgotten(shortened: Any) -> Any:
-    """A copy without v2drop's memory: only keys and values."""
+    """A copy without v2drop's record: only keys and values."""
     bare = copy.deepcopy(shortened)
-    del bare._v2drop_memory
+    CacheRecord.forget(bare)
     return bare
 
 

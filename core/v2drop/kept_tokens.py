@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from .renamed import moved_attribute, moved_names
+
 Value = TypeVar("Value")
 
 
@@ -24,6 +26,9 @@ class KeptTokens:
 
     positions: Tensor
     is_token: Tensor | None
+
+    index = moved_attribute("KeptTokens", "index", "positions")
+    valid = moved_attribute("KeptTokens", "valid", "is_token")
 
     @classmethod
     def select(cls, keep: Tensor, counts: Sequence[int]) -> KeptTokens:
@@ -85,3 +90,6 @@ def latest(by_layer: Mapping[int, Value], layer: int) -> Value | None:
     """The entry of the last layer up to and including `layer`; None if there is none."""
     layers = [key for key in by_layer if key <= layer]
     return by_layer[max(layers)] if layers else None
+
+
+__getattr__ = moved_names("v2drop.kept_tokens", {"Rows": "KeptTokens"})

@@ -73,6 +73,16 @@ def moved_names(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     return get
 
 
+def moved_attribute(owner: str, old: str, new: str) -> property:
+    """A property that gives the attribute `new` by its old name."""
+
+    def get(self: Any) -> Any:
+        warn(f"{owner}.{old}", f"{owner}.{new}", stacklevel=3)
+        return getattr(self, new)
+
+    return property(get)
+
+
 def stand_in(name: str, new: str) -> None:
     """Replace the module `name`, which still has its own file, with `new`; with python -m, run `new` instead."""
     old = sys.modules[name].__spec__

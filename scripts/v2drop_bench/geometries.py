@@ -16,6 +16,8 @@ from v2drop import get_adapter
 from v2drop_loading.schedules import Decoder
 from v2drop_terminal.errors import CommandError
 
+PER_LAYER = ("layer_types", "max_window_layers")  # attributes of configurations that hold something for each layer
+TOWER_OUTPUT = {"qwen2_vl": ("hidden_size",), "qwen2_5_vl": ("out_hidden_size",)}
 HEAD_DIMS = (128, 64, 32, 16)  # scaled models get the largest that fits; published models have 128
 
 
@@ -45,12 +47,12 @@ class Geometry:
             config = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise CommandError(f"cannot read {path}: {error}") from error
-        if not isinstance(config, dict) or "text_config" not in config:
-            raise CommandError(f"{path} is not the config.json of a vision-language model: it has no text_config")
         name = path.parent.name if path.name == "config.json" else path.stem
-        geometry = cls(name, config, lengths)
-        full = geometry.stock().get_text_config().to_dict()  # including defaults that the file leaves out
-        return cls(name, {**config, "text_config": full}, lengths)
+        stock = cls(name, config if isinstance(config, dict) else {}, lengths).stock()
+        if stock.get_text_config() is stock:
+            raise CommandError(f"{path} is not the config.json of a vision-language model: it has no text_config")
+        # in full, as files may leave sizes to defaults, or hold the language model's beside the others
+        return cls(name, {**stock.to_dict(), "text_config": stock.get_text_config().to_dict()}, lengths)
 
     @property
     def text(self) -> Mapping[str, Any]:
@@ -81,6 +83,9 @@ class Geometry:
         """The same geometry with other sizes of the language model."""
         config = copy.deepcopy(dict(self.config))
         config["text_config"] |= changes
+        if "num_hidden_layers" in changes:
+            for name in PER_LAYER:
+                config["text_config"].pop(name, None)  # transformers makes it again, of the new length
         return Geometry(self.name, config, self.lengths)
 
     def scaled(self, hidden: int) -> Geometry:
@@ -113,8 +118,8 @@ class Geometry:
             changes["rope_parameters"] = {**rope, "mrope_section": _mrope_section(head_dim)}
         narrow = self.with_text(**changes)
         vision = dict(narrow.config.get("vision_config") or {})
-        # the tower's last layer is as wide as the language model
-        same = [name for name in ("hidden_size", "out_hidden_size") if vision.get(name) == self.hidden]
+        # the widths of what some towers hand to the language model
+        same = [name for name in TOWER_OUTPUT.get(self.config["model_type"], ()) if name in vision]
         return Geometry(
             self.name, {**narrow.config, "vision_config": vision | dict.fromkeys(same, hidden)}, self.lengths
         )
@@ -127,7 +132,7 @@ class Geometry:
         model_type = config.pop("model_type", None)
         if model_type not in CONFIG_MAPPING:
             raise CommandError(f"{self.name}: this release of transformers knows no model type {model_type!r}")
-        return CONFIG_MAPPING[model_type](**config)
+        return CONFIG_MAPPING[model_type].from_dict(config)
 
     def on_meta(self, dtype: torch.dtype) -> Any:
         """The stock model on the meta device: its sizes can be read, but it cannot run."""

@@ -73,7 +73,7 @@ class Prompt:
         self.embeds = embeds.to(model.device, model.dtype)
         self.vision_mask = torch.zeros(batch, length.sequence, dtype=torch.bool, device=model.device)
         self.vision_mask[:, PREFIX : PREFIX + length.vision] = True
-        if hasattr(get_adapter(model).inner_model(model), "get_rope_index"):
+        if _has_mrope(model):
             positions = mrope_positions(model, length).expand(-1, batch, -1)
         else:
             positions = torch.arange(length.sequence)[None]
@@ -95,6 +95,12 @@ class Prompt:
         positions = positions.expand(*self.position_ids.shape[:-1], 1)
         filled = cache_argument(model, cache)
         return model(inputs_embeds=self.embeds[:, :1], position_ids=positions, use_cache=True, **filled).logits
+
+
+def _has_mrope(model: Any) -> bool:
+    """Whether positions run over time, height and width, as in Qwen2-VL and its family."""
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    return "mrope_section" in rope and hasattr(get_adapter(model).inner_model(model), "get_rope_index")
 
 
 def mrope_positions(model: Any, length: Length) -> Tensor:

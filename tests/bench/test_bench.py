@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import torch
-from support import tiny_qwen2_5_vl
+from support import tiny_llava_onevision, tiny_qwen2_5_vl, tiny_qwen2_vl
 from transformers import AutoModelForImageTextToText
 
 import v2drop
@@ -61,27 +61,38 @@ def test_a_scaled_geometry_keeps_depth_and_ratios():
         assert find_geometry(name, true.hidden) == true
 
 
-def test_a_configuration_file_is_a_geometry(tmp_path):
-    config = tiny_qwen2_5_vl.tiny_config()
+@pytest.mark.parametrize(("hidden", "layers"), [(None, None), (32, None), (None, 3), (128, 2)])
+@pytest.mark.parametrize("tiny", [tiny_qwen2_vl, tiny_qwen2_5_vl, tiny_llava_onevision], ids=lambda each: each.__name__)
+def test_a_configuration_file_is_a_geometry(tiny, hidden, layers, tmp_path):
+    config = tiny.tiny_config()
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    geometry = find_geometry(str(tmp_path))
+    geometry = find_geometry(str(tmp_path), hidden, layers)
     assert (geometry.name, geometry.layers, geometry.hidden) == (
         tmp_path.name,
-        config.text_config.num_hidden_layers,
-        config.text_config.hidden_size,
+        layers or config.text_config.num_hidden_layers,
+        hidden or config.text_config.hidden_size,
     )
     model = materialise(geometry.on_meta(torch.float32), "cpu")
     prompt = Prompt(model, Length(1, 12), 1)
-    assert prompt.position_ids.shape[0] == 3
+    assert len(prompt.position_ids) == (1 if tiny is tiny_llava_onevision else 3)
     with torch.no_grad(), v2drop.attach(model, v2drop.Schedule([(1, 0.5)])) as run:
         assert prompt.attached(model, run).last_hidden_state.isfinite().all()
         assert run.report.kept[1][0].shape == (6,)
 
 
+def test_a_file_may_hold_the_language_models_sizes_beside_the_others(tmp_path):
+    nested = tiny_qwen2_vl.tiny_config().to_dict()
+    flat = {**nested.pop("text_config"), **nested, "model_type": "qwen2_vl"}
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    geometry = find_geometry(str(tmp_path))
+    assert (geometry.layers, geometry.hidden) == (flat["num_hidden_layers"], flat["hidden_size"])
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{}", "no text_config"),
+        ("{}", "knows no model type None"),
+        ('{"model_type": "llama"}', "no text_config"),
         ("{", "cannot read"),
         ('{"text_config": {}, "model_type": "x"}', "knows no model type 'x'"),
     ],

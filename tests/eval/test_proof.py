@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PROOF = Path(__file__).parent.parent.parent / "benchmarks" / "eval_proof.py"
+TESTS = Path(__file__).parent.parent
 QUESTIONS = 20
 CONTROL = "zoo_llava_control"
 
@@ -17,8 +18,19 @@ CONTROL = "zoo_llava_control"
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory):
     folder = tmp_path_factory.mktemp("proof")
-    command = [sys.executable, str(PROOF), "--questions", str(QUESTIONS), "--work", str(folder), "--out", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "proofs.eval_proof",
+        "--questions",
+        str(QUESTIONS),
+        "--work",
+        str(folder),
+        "--out",
+        str(folder),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TESTS, *filter(None, sys.path))))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (folder / "lmms_eval.json").exists(), done.stderr[-5000:]
     [work] = folder.glob("*questions*")
     return json.loads((folder / "lmms_eval.json").read_text()), work

@@ -78,7 +78,7 @@ CACHING = [
         "deepcopy: a copy remembers nothing",
         MEMORY,
         "    @staticmethod\n    def forget(",
-        "    def __deepcopy__(self, _: Any) -> Memory:\n        return CacheRecord()\n\n    @staticmethod\n    def forget(",
+        "    def __deepcopy__(self, _: Any) -> CacheRecord:\n        return CacheRecord()\n\n    @staticmethod\n    def forget(",
         (f"{LLAVA}a_copied_cache_branches_a_conversation",),
     ),
     Mutant(

@@ -32,7 +32,7 @@ GENERATION = [
         "candidates that were rejected are not cropped from every layer",
         MEMORY,
         "record = self if past >= self.length else self._cropped(past)",
-        "memory = self",
+        "record = self",
         (f"{LLAVA}assisted_generation_gives_what_greedy_generation_gives",),
     ),
     Mutant(

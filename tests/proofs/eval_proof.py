@@ -18,8 +18,9 @@ import typer
 from proofs.eval_crash import answered, kill_in_the_middle
 from proofs.eval_reference import METHOD, RETAINED, references
 
-from v2drop_cli.eval import LMMS_MODELS, evaluate
+from v2drop_cli.eval import evaluate
 from v2drop_comparing.table_output import markdown_line
+from v2drop_llava import LlavaAdapter
 from v2drop_lmms_eval.runs import Evaluation, make_run
 from v2drop_lmms_eval.zoo_task import task_names, write_task
 from v2drop_measuring.versions import versions
@@ -74,7 +75,9 @@ def two_processes(count: int, seed: int, work: Path) -> dict[str, Any]:
     rmtree(work, ignore_errors=True)  # a run that is complete has no middle
     task = "zoo_llava"
     write_task(work / "tasks", task, count, seed)
-    evaluation = Evaluation(LMMS_MODELS["llava"], "llava", task, include_path=work / "tasks", processes=2, on_cpu=True)
+    evaluation = Evaluation(
+        LlavaAdapter.lmms_model, "llava", task, include_path=work / "tasks", processes=2, on_cpu=True
+    )
     run = make_run(evaluation, {"method": METHOD, "retained": RETAINED}, work / "run")
     crash = kill_in_the_middle(run, rank=1)
     before = answered(run)

@@ -64,7 +64,7 @@ def sources():
     """A digest of what is tested and what tests it."""
     files = sorted(
         file
-        for root in ("core", "adapters", "tests/adapters", "tests/core", "tests/fuzz")
+        for root in ("core", "adapters", "tests/adapters", "tests/core", "tests/fuzz", "tests/support")
         for file in (PROJECT / root).rglob("*.py")
     )
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]

@@ -11,8 +11,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from ..errors import MethodError
+from ..renamed import moved_names
 from .base import LayerProbe, Method, StageContext
 
+__getattr__ = moved_names("v2drop.methods", {"Look": "LayerProbe"})
 __all__ = ["LayerProbe", "Method", "StageContext", "make_method", "methods"]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..kept_tokens import KeptTokens
+from ..renamed import moved_attribute, moved_names
 from ..schedule import PAPER_DEPTHS, Schedule
 from .selection import keep_highest
 
@@ -58,6 +59,8 @@ class StageContext:
     staying: Sequence[int]
     text_counts: Sequence[int]
     probe: LayerProbe | None
+
+    look = moved_attribute("StageContext", "look", "probe")
 
     @property
     def last(self) -> Tensor:
@@ -123,3 +126,6 @@ class Method(ABC):
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({options})"
+
+
+__getattr__ = moved_names("v2drop.methods.base", {"Look": "LayerProbe"})

@@ -151,16 +151,19 @@ class Attachment:
 
     @contextmanager
     def marking(self, mask: Tensor) -> Iterator[None]:
-        """Inside, `mask` is the `vision_mask` of the next call; it is cleared on leaving if there was none.
+        """Inside the block, `mask` is the `vision_mask` of the next call. What was assigned before is back afterwards.
 
-        with run.marking(mask):
-            model.generate(inputs_embeds=embeds)
+        Example:
+            ```python
+            with run.marking(mask):
+                model.generate(inputs_embeds=embeds)
+            ```
         """
-        self.vision_mask = mask
+        before, self.vision_mask = self.vision_mask, mask
         try:
             yield
         finally:
-            self.vision_mask = None
+            self.vision_mask = before
 
     def _before_model(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if getattr(module, "_is_replica", False):
