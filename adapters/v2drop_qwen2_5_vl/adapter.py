@@ -8,7 +8,7 @@ from typing import Any
 from v2drop import Adapter, VisionLayout
 from v2drop.layout.frame_times import frame_times
 from v2drop.layout.patch_grid import patch_grid
-from v2drop_qwen2_vl.media import QwenMedia
+from v2drop_media.qwen_media import QwenMedia
 
 
 class Qwen2_5_VLAdapter(QwenMedia, Adapter):

@@ -12,8 +12,7 @@ from typing import Any
 from v2drop import Adapter, VisionLayout
 from v2drop.layout.frame_times import frame_times
 from v2drop.layout.patch_grid import patch_grid
-
-from .media import QwenMedia
+from v2drop_media.qwen_media import QwenMedia
 
 
 class Qwen2VLAdapter(QwenMedia, Adapter):

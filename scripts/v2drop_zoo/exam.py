@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from v2drop_qwen2_vl.video import load_video
+from v2drop_media.qwen_videos import load_video
 
 from .clips import RATE, Clip, write_video
 from .digits import Split

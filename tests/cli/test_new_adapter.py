@@ -91,29 +91,25 @@ def test_the_commands_take_an_architecture_of_a_stranger(installed, vip_llava, t
     _, site = installed
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
     question = ["--model", vip_llava, "--image", picture, "--prompt", "where?"]
-    for words in (
+    compared = ["--method", "v2drop", "--retain", "0.5", "--timed", "0", "--json"]
+    commands = (
         ["run", *question, "--json"],
         ["show", *question, "--out", tmp_path / "page.html"],
-        [
-            "compare-methods",
-            "--model",
-            vip_llava,
-            "--task",
-            asked,
-            "--method",
-            "v2drop",
-            "--retain",
-            "0.5",
-            "--timed",
-            "0",
-            "--json",
-        ],
+        ["compare-methods", "--model", vip_llava, "--task", asked, *compared],
         ["bench", "--geometry", vip_llava / "config.json", "--tokens", "9", "--rounds", "2", "--json"],
         ["batch", "--model", vip_llava, "--input", rows, "--out", tmp_path / "answers"],
-    ):
-        command = [sys.executable, "-m", "v2drop_cli", *map(str, words)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (words, done.stderr)
+    )
+    script = """import sys, json
+from v2drop_cli.app import app
+for words in json.loads(sys.argv[1]):
+    app(words, standalone_mode=False)"""
+    given = json.dumps([[str(word) for word in words] for words in commands])
+    done = subprocess.run(
+        [sys.executable, "-c", script, given], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page.html").exists()
+    assert list((tmp_path / "answers" / "answers").glob("*.parquet"))
 
 
 def test_the_documented_walk_through_ends_with_every_promise_kept(installed):

@@ -270,7 +270,7 @@ REFUSED = {
         "damaged or cut off",
     ),
     "no times": (lambda folder: Film("a.h264").write(folder), "its frames have no times"),
-    "at an angle": (lambda folder: Film("a.mp4", degrees=30).write(folder), "turned by .* degrees"),
+    "at an angle": (lambda folder: Film("a.mp4", degrees=30).write(folder), "rotation of .* degrees"),
     "too long": (
         lambda folder: Film("a.mp4", size=(2400, 16), pixel_shape=Fraction(2)).write(folder),
         "4800 x 16 pixels.*200 times",

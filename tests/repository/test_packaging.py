@@ -47,7 +47,7 @@ def test_the_wheel_holds_weights_licence_and_every_package(wheel):
         "v2drop_cli/app.py",
         *(f"v2drop_page/assets/{part.name}" for part in PAGE_PARTS.iterdir()),
         "v2drop_llava_next/adapter.py",
-        "v2drop_qwen2_vl/video.py",
+        "v2drop_media/qwen_videos.py",
         "v2drop_lmms_eval/manifest.py",
         "v2drop_zoo/checkpoints/llava/model.safetensors",
     ):

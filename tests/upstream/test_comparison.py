@@ -14,7 +14,7 @@ FILE = "tests/models/llava/test_modeling_llava.py"
 HEADER = """
 import random, time, unittest
 import pytest, torch
-from tiny_llava import IMAGE, batch, tiny_llava
+from support.tiny_llava import IMAGE, batch, tiny_llava
 from transformers import LlamaConfig, LlamaForCausalLM
 
 global_rng = random.Random()

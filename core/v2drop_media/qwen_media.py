@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .image import load_image
-from .video import load_video
+from .qwen_sizes import read_scaled
+from .qwen_videos import load_video
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from v2drop_media.video_metadata import SampledVideo
+    from .video_metadata import SampledVideo
 
 
 class QwenMedia:
@@ -21,8 +21,8 @@ class QwenMedia:
     requires: ClassVar[tuple[str, ...]] = ("torchvision", "qwen_vl_utils", "av")
 
     def read_image(self, path: str | Path, processor: Any) -> Image.Image:
-        """See `v2drop_media.images.ReadsImages` and `load_image`."""
-        return load_image(path, processor.image_processor)
+        """See `v2drop_media.images.ReadsImages` and `qwen_sizes.read_scaled`."""
+        return read_scaled(path, processor.image_processor)
 
     def read_video(self, path: str | Path, processor: Any, fps: float) -> tuple[Tensor, SampledVideo]:
         """See `v2drop_media.videos.ReadsVideos` and `load_video`."""

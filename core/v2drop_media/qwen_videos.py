@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from v2drop import MediaError
-from v2drop_media.qwen_sizes import check_scalable, limits, qwen_vl_utils
-from v2drop_media.videos import Video, check_fps
+
+from .qwen_sizes import check_scalable, limits, qwen_vl_utils
+from .videos import Video, check_fps
 
 if TYPE_CHECKING:
-    from v2drop_media.video_metadata import SampledVideo
-    from v2drop_media.video_times import Sample
+    from .video_metadata import SampledVideo
+    from .video_times import Sample
 
 
 def load_video(path: str | Path, video_processor: Any, fps: float = 2.0) -> tuple[Tensor, SampledVideo]:
