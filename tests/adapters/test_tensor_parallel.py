@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *map(str, SOURCES)]))
     done = subprocess.run(
-        [*launch, str(TESTS / "tensor_parallel_worker.py"), str(folder)],
+        [*launch, str(TESTS / "support" / "tensor_parallel_worker.py"), str(folder)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
