@@ -56,8 +56,9 @@ def from_raters(plain: Plain) -> Tensor:
 def unlike_pivots(plain: Plain) -> Tensor:
     size = plain.keys.norm(dim=-1)
     pivots = sorted(plain.candidates, key=lambda column: (-size[column].item(), column))
-    scores, swapped = (_by_pivots(plain, order[:8]) for order in (pivots, _swapped(pivots, size)))
-    if _kept(plain, scores) != _kept(plain, swapped):
+    first, swapped = pivots[:8], _swapped(pivots, size)[:8]
+    scores = _by_pivots(plain, first)
+    if swapped != first and _kept(plain, scores) != _kept(plain, _by_pivots(plain, swapped)):
         return torch.ones_like(scores)  # undecided: which of these tokens are pivots depends on rounding
     return scores
 
